@@ -1,0 +1,60 @@
+"""Runs a script's main: flags parsed, one clear line and a non-zero exit on bad input."""
+
+import os
+import sys
+import traceback
+
+from absl import app, flags, logging
+
+from bert_tf import options
+from bert_tf.errors import UserError
+
+_HELP = {"--help", "-help", "-h", "--helpfull", "-?"}
+
+
+def run(options_class, main, introduction):
+    """Parses the command line into `options_class` and calls `main(options)`.
+
+    `--help` prints the introduction and every flag by group. A `UserError` ends in one line on
+    stderr, `error: <message>`, and exit status 1; its traceback is shown with --verbosity=1.
+
+    Args:
+      options_class: dataclass of `options.option` fields, with a field `given`.
+      main: callable (options) -> exit status or None.
+      introduction: first part of the --help page.
+    """
+    script = os.path.basename(sys.argv[0])
+    if _HELP & set(sys.argv[1:]):
+        print(options.help_page(options_class, script, introduction), end="")
+        return
+    options.define_flags(options_class)
+
+    def guarded(argv):
+        logging.use_absl_handler()
+        try:
+            if len(argv) > 1:
+                raise UserError(f"unexpected argument {argv[1]!r}: flags begin with --")
+            return main(options.from_flags(options_class))
+        except UserError as e:
+            if logging.level_debug():
+                traceback.print_exc()
+            print("error: " + " ".join(str(e).split()), file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
+
+    app.run(guarded, flags_parser=_parse_flags)
+
+
+def _parse_flags(argv):
+    """absl's parser, with a one-line error in place of its usage dump."""
+    try:
+        remaining = flags.FLAGS(argv)
+    except flags.Error as e:
+        print("error: " + " ".join(str(e).split()), file=sys.stderr)
+        print(f"(all flags: {os.path.basename(argv[0])} --help)", file=sys.stderr)
+        sys.exit(1)
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.INFO)
+    return remaining

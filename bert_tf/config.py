@@ -1,0 +1,165 @@
+"""The shape of a BERT model: Google's bert_config.json, strictly read."""
+
+import dataclasses
+import difflib
+import math
+
+from bert_tf import files
+from bert_tf.errors import UserError
+
+# Google's names; `gelu` is its tanh form, `gelu_erf` the exact one that Hugging Face calls gelu.
+ACTIVATIONS = ("gelu", "gelu_erf", "relu", "tanh", "linear")
+NORM_POSITIONS = ("post", "pre")
+
+_AT_LEAST_ONE = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+)
+_PROBABILITIES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BertConfig:
+    """Hyper-parameters of one encoder, with Google BERT's names and defaults.
+
+    Attributes:
+      vocab_size: rows of the word embedding table; must equal the lines of vocab.txt.
+      hidden_size: width of the residual stream; a multiple of num_attention_heads.
+      num_hidden_layers: encoder layers.
+      num_attention_heads: attention heads per layer.
+      intermediate_size: width of the feed-forward layer.
+      hidden_act: `gelu` (Google's tanh form), `gelu_erf` (exact; what Hugging Face calls gelu),
+        `relu`, `tanh` or `linear`.
+      hidden_dropout_prob: dropout after embeddings and dense layers, in [0, 1).
+      attention_probs_dropout_prob: dropout on attention probabilities, in [0, 1).
+      max_position_embeddings: rows of the position table, the longest sequence.
+      type_vocab_size: rows of the token type table (16 in Google's code, 2 in released models).
+      initializer_range: standard deviation of the truncated normal initialisation, above 0.
+      layer_norm_eps: epsilon of every LayerNorm, above 0.
+      norm_position: `post` (BERT) or `pre` (academic-budget BERT: pre-LN and a final LayerNorm).
+      pruned_layers_dim: {kernel name: rank} of the factorised kernels, empty for a dense model
+        (key of the FLOP pruning port: `bert/encoder/layer_0/attention/self/query_p/kernel`).
+      extra: keys of the JSON file that are not ours, kept and written back.
+
+    Raises:
+      UserError: a value of the wrong type or outside its range, naming the key.
+
+    Example:
+      >>> config = BertConfig(vocab_size=30522, hidden_size=384, num_attention_heads=12)
+      >>> BertConfig.from_dict(config.to_dict()) == config
+      True
+    """
+
+    vocab_size: int
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 16
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+    norm_position: str = "post"
+    pruned_layers_dim: dict = dataclasses.field(default_factory=dict)
+    extra: dict = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        for key in _AT_LEAST_ONE:
+            value = getattr(self, key)
+            if not _is_int(value) or value < 1:
+                raise UserError(f"{key} must be an integer of 1 or more, found {value!r}")
+        for key in _PROBABILITIES:
+            value = getattr(self, key)
+            if not _is_number(value) or not 0 <= value < 1:
+                raise UserError(f"{key} must be a number in [0, 1), found {value!r}")
+        for key in ("initializer_range", "layer_norm_eps"):
+            value = getattr(self, key)
+            if not _is_number(value) or value <= 0:
+                raise UserError(f"{key} must be a number above 0, found {value!r}")
+        _check_choice("norm_position", self.norm_position, NORM_POSITIONS)
+        act = self.hidden_act.lower() if isinstance(self.hidden_act, str) else self.hidden_act
+        _check_choice("hidden_act", act or "linear", ACTIVATIONS)
+        object.__setattr__(self, "hidden_act", act or "linear")
+        if self.hidden_size % self.num_attention_heads:
+            raise UserError(
+                f"hidden_size {self.hidden_size} must be a multiple of num_attention_heads"
+                f" {self.num_attention_heads}"
+            )
+        if not isinstance(self.pruned_layers_dim, dict) or not all(
+            isinstance(k, str) and _is_int(v) and v >= 0 for k, v in self.pruned_layers_dim.items()
+        ):
+            raise UserError("pruned_layers_dim must map kernel names to ranks of 0 or more")
+
+    @property
+    def head_size(self):
+        """Width of one attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+    @classmethod
+    def from_dict(cls, values):
+        """Builds a config from a JSON object, keeping unknown keys in `extra`.
+
+        Raises:
+          UserError: vocab_size is missing, a value is wrong, or an unknown key is so close to a
+            known one that it must be a misspelling.
+        """
+        names = {f.name for f in dataclasses.fields(cls)} - {"extra"}
+        known = {k: v for k, v in values.items() if k in names}
+        extra = {k: v for k, v in values.items() if k not in names}
+        for key in extra:
+            close = difflib.get_close_matches(key, names - set(known), 1, cutoff=0.9)
+            if close:
+                raise UserError(f"unknown key {key!r}: did you mean {close[0]!r}?")
+        if "vocab_size" not in known:
+            raise UserError("vocab_size is missing")
+        return cls(**known, extra=extra)
+
+    @classmethod
+    def from_json_file(cls, path):
+        """Reads bert_config.json; every error names the file.
+
+        Raises:
+          UserError: the file cannot be read, is not a JSON object, or `from_dict` refuses it.
+        """
+        values = files.read_json(path, "model configuration")
+        try:
+            return cls.from_dict(values)
+        except UserError as e:
+            raise UserError(f"{path}: {e}") from e
+
+    def to_dict(self):
+        """Returns the JSON object, `extra` merged in; an empty pruned_layers_dim is left out."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        extra = values.pop("extra")
+        if not self.pruned_layers_dim:
+            del values["pruned_layers_dim"]
+        return {**extra, **values}
+
+    def save(self, path):
+        """Writes bert_config.json atomically, keys sorted, indent 2."""
+        files.write_json(path, self.to_dict())
+
+    def replace(self, **changes):
+        """Returns a copy with some values changed, validated again."""
+        return dataclasses.replace(self, **changes)
+
+
+def _is_int(value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value):
+    return (_is_int(value) or isinstance(value, float)) and math.isfinite(value)
+
+
+def _check_choice(key, value, choices):
+    if value not in choices:
+        raise UserError(f"{key} must be one of {', '.join(choices)}, found {value!r}")

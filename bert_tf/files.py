@@ -1,0 +1,86 @@
+"""Small files: read with clear errors, written atomically."""
+
+import contextlib
+import json
+import os
+import pathlib
+import tempfile
+
+from bert_tf.errors import UserError
+
+
+def read_json(path, what):
+    """Returns the parsed JSON object in `path`; `what` names it in errors ("model configuration").
+
+    Raises:
+      UserError: the file is missing, unreadable, not UTF-8, not JSON, or not a JSON object.
+    """
+    try:
+        value = json.loads(pathlib.Path(path).read_bytes().decode("utf-8"))
+    except OSError as e:
+        raise UserError(f"{path}: cannot read the {what}: {e.strerror or e}") from e
+    except UnicodeDecodeError as e:
+        raise UserError(f"{path}: the {what} is not UTF-8 text (byte {e.start})") from e
+    except RecursionError as e:
+        raise UserError(f"{path}: the {what} is nested too deeply to be one") from e
+    except ValueError as e:  # JSONDecodeError, and integers too long to convert
+        raise UserError(f"{path}: the {what} is not valid JSON: {e}") from e
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: the {what} must be a JSON object, found {type(value).__name__}")
+    return value
+
+
+def write_text(path, text):
+    """Writes `text` (str) to `path`: to a temporary name first, then renamed over the old file.
+
+    Raises:
+      UserError: the folder is not writable or the disk is full; the old file is then untouched.
+    """
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as f:
+        f.write(text)
+        f.flush()
+        os.fsync(f.fileno())
+
+
+def write_json(path, value):
+    """Writes `value` as JSON with sorted keys, indent 2 (Google's form), atomically."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+@contextlib.contextmanager
+def atomic_path(path):
+    """Context: yields a temporary path beside `path`, renamed to `path` on success, else removed.
+
+    Raises:
+      UserError: any OSError inside (full disk, no permission), naming `path`.
+    """
+    path = pathlib.Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes private files
+        os.replace(temporary, path)
+    except OSError as e:
+        raise UserError(f"{path}: cannot write: {e.strerror or e}") from e
+    finally:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def make_output_dir(path, flag="output_dir"):
+    """Creates the folder `path` if need be and checks that files can be written to it.
+
+    Raises:
+      UserError: it is a file, or not writable; the message names `--flag`.
+    """
+    try:
+        os.makedirs(path, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return pathlib.Path(path)
+    except OSError as e:
+        raise UserError(f"--{flag}={path}: cannot write there: {e.strerror or e}") from e

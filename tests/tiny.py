@@ -1,0 +1,215 @@
+"""A tiny model and tiny data sets, and two ways to run run_classifier.py on them.
+
+`train_and_evaluate` of the smallest run costs a second in this process, and the start of another
+process ten: use `run` where the process itself is not what is tested.
+"""
+
+import contextlib
+import itertools
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+
+from bert_tf.checkpoints import names
+from bert_tf.checkpoints.model_folder import save_model_folder
+from bert_tf.config import BertConfig
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+GOOD = ["good", "great", "fine", "lovely", "nice"]
+BAD = ["bad", "awful", "poor", "dull", "weak"]
+PLAIN = ["the", "film", "was", "a", "story", "and", "plot", "actor", "very", "so", "it", "is"]
+TOKENS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    *GOOD,
+    *BAD,
+    *PLAIN,
+    ".",
+    ",",
+    "##s",
+    "##ly",
+]
+SHAPE = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 32,
+    "type_vocab_size": 2,
+}
+
+
+def make_model(folder, tokens=TOKENS, extra=None, seed=0, **changes):
+    """Writes a model folder with random weights and returns it.
+
+    Args:
+      folder: where.
+      tokens: lines of vocab.txt.
+      extra: more keys of bert_config.json.
+      seed: of the weights.
+      **changes: values of the configuration, `vocab_size` included.
+    """
+    values = {"vocab_size": len(tokens), **SHAPE, **changes, **(extra or {})}
+    config = BertConfig.from_dict(values)
+    rng = np.random.default_rng(seed)
+    arrays = {
+        name: _initial(name, shape, rng) for name, shape in names.encoder_shapes(config).items()
+    }
+    folder = pathlib.Path(folder)
+    save_model_folder(folder, config, arrays)
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
+    return folder
+
+
+def _initial(name, shape, rng):
+    if name.endswith(("/bias", "/beta")):
+        return np.zeros(shape, np.float32)
+    if name.endswith("/gamma"):
+        return np.ones(shape, np.float32)
+    return rng.normal(scale=0.1, size=shape).astype(np.float32)
+
+
+def sentences(count, seed=0):
+    """Returns ([text], [label]): texts of 3 to 10 words, whose label one of the words decides."""
+    rng = np.random.default_rng(seed)
+    texts, labels = [], []
+    for i in range(count):
+        words = list(rng.choice(PLAIN, rng.integers(2, 10)))
+        label = i % 2
+        words.insert(int(rng.integers(len(words) + 1)), rng.choice(GOOD if label else BAD))
+        texts.append(" ".join(words))
+        labels.append(label)
+    return texts, labels
+
+
+def write_rows(path, rows):
+    """Writes tab-separated rows, the header first; returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def make_sst2(folder, train=40, dev=20, test=10):
+    """Writes train.tsv, dev.tsv and test.tsv in SST-2's layout; returns the folder."""
+    folder = pathlib.Path(folder)
+    for seed, (split, count) in enumerate((("train", train), ("dev", dev))):
+        rows = zip(*sentences(count, seed), strict=True)
+        write_rows(folder / f"{split}.tsv", [("sentence", "label"), *rows])
+    rows = enumerate(sentences(test, 2)[0])
+    write_rows(folder / "test.tsv", [("index", "sentence"), *rows])
+    return folder
+
+
+def make_stsb(folder, count=20):
+    """Writes the files of STS-B: pairs whose score is that of their words; returns the folder."""
+    folder = pathlib.Path(folder)
+    for seed, split in enumerate(("train", "dev", "test")):
+        texts, labels = sentences(2 * count, seed)
+        first, second = texts[:count], texts[count:]
+        scores = [f"{5 - 4 * abs(a - b):.3f}" for a, b in itertools.pairwise(labels)]
+        scores[::3] = ["2.5"] * len(scores[::3])
+        header, columns = ["index", "sentence1", "sentence2"], [range(count), first, second]
+        if split != "test":
+            header, columns = [*header, "score"], [*columns, scores[:count]]
+        write_rows(folder / f"{split}.tsv", [header, *zip(*columns, strict=True)])
+    return folder
+
+
+def make_mnli(folder, count=18):
+    """Writes MNLI's files, two dev and two test sets of different sizes; returns the folder."""
+    folder = pathlib.Path(folder)
+    kinds = ("contradiction", "entailment", "neutral")
+    splits = ("train", "dev_matched", "dev_mismatched", "test_matched", "test_mismatched")
+    for seed, split in enumerate(splits):
+        size = count + seed
+        first, second = sentences(size, seed)[0], sentences(size, seed + 10)[0]
+        labels = [kinds[i % 3] for i in range(size)]
+        header, columns = ["index", "sentence1", "sentence2"], [range(size), first, second]
+        if not split.startswith("test"):
+            header, columns = [*header, "gold_label"], [*columns, labels]
+        write_rows(folder / f"{split}.tsv", [header, *zip(*columns, strict=True)])
+    return folder
+
+
+def options(**values):
+    """`ClassifierOptions` as the command line makes them: what is named here counts as given."""
+    from bert_tf.training.options import ClassifierOptions
+
+    values = {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in values.items()}
+    return ClassifierOptions(given=frozenset(values), **values)
+
+
+def run(**values):
+    """Runs the program in this process; returns the content of results.json."""
+    from bert_tf.training import classification
+
+    return classification.run(options(**values))
+
+
+@contextlib.contextmanager
+def eagerly():
+    """Context: functions run as plain Python, which a run of few steps spends less time on."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+def command(**values):
+    """The command line (list) of run_classifier.py with these flags."""
+    flags = [f"--{k}={str(v).lower() if isinstance(v, bool) else v}" for k, v in values.items()]
+    return [sys.executable, str(ROOT / "run_classifier.py"), *flags]
+
+
+def environment():
+    """Of a child process: one thread is fastest for models this small, and no GPU is searched."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
+
+
+def run_script(*extra, **values):
+    """Runs the program in a process of its own; returns `subprocess.CompletedProcess` with text."""
+    return subprocess.run(
+        [*command(**values), *extra],
+        env=environment(), capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+def arrays_of(folder):
+    """Returns {name: array} of the model in `folder`."""
+    from bert_tf.checkpoints import google
+
+    return google.read_checkpoint(pathlib.Path(folder) / "bert_model.ckpt")
+
+
+def assert_same_bits(found, expected):
+    """Asserts that two array dictionaries are equal bit for bit."""
+    assert set(found) == set(expected)
+    different = [name for name in found if found[name].tobytes() != expected[name].tobytes()]
+    assert not different
+
+
+def read_events(folder):
+    """Returns ({tag: [(step, value)]} of all scalars, {tag: summary value} of the others)."""
+    import tensorflow as tf
+    from tensorboard.compat.proto import event_pb2
+
+    scalars, others = {}, {}
+    for path in sorted(pathlib.Path(folder).glob("events.out.tfevents.*")):
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            event = event_pb2.Event.FromString(record)
+            for value in event.summary.value:
+                if value.metadata.plugin_data.plugin_name == "scalars":
+                    number = float(tf.make_ndarray(value.tensor))
+                    scalars.setdefault(value.tag, []).append((event.step, number))
+                else:
+                    others[value.tag] = value
+    return scalars, others

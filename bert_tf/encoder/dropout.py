@@ -1,0 +1,53 @@
+"""Dropout whose masks are a pure function of a seed, so that a resumed run draws the same ones."""
+
+import contextlib
+import threading
+import zlib
+
+import tensorflow as tf
+import tf_keras as keras
+
+_current = threading.local()
+
+
+@contextlib.contextmanager
+def dropout_seed(seed):
+    """Context: every `Dropout` called inside derives its mask from `seed`, an int32 tensor [2].
+
+    The training step enters it once per micro-batch and replica with a seed made from the run's
+    seed and the step number; outside it, masks come from TensorFlow's global generator.
+    """
+    previous = getattr(_current, "seed", None)
+    _current.seed = seed
+    try:
+        yield
+    finally:
+        _current.seed = previous
+
+
+class Dropout(keras.layers.Layer):
+    """Zeroes entries with probability `rate` in training and scales the rest by 1 / (1 - rate).
+
+    Args:
+      rate: float in [0, 1).
+      scope: unique name of the place in the model; the masks of two places are independent.
+    """
+
+    def __init__(self, rate, scope, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.scope = scope
+        self._place = zlib.crc32(scope.encode()) & 0x7FFFFFFF
+
+    def call(self, inputs, training=None):
+        """Returns a tensor of the shape of `inputs`; the same tensor when not training."""
+        if not training or not self.rate:
+            return inputs
+        seed = getattr(_current, "seed", None)
+        if seed is None:
+            return tf.nn.dropout(inputs, self.rate)
+        seed = seed + tf.constant([self._place, 0], tf.int32)
+        return tf.nn.experimental.stateless_dropout(inputs, self.rate, seed, rng_alg="philox")
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate, "scope": self.scope}

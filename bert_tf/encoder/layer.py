@@ -1,0 +1,128 @@
+"""One Transformer layer: self-attention and feed-forward, post-LN or pre-LN.
+
+Shapes: B batch, T tokens, Q queries (T, or 1 for the first token only), H hidden, N heads, D head
+size, F feed-forward.
+"""
+
+import math
+
+import tensorflow as tf
+import tf_keras as keras
+
+from bert_tf.encoder import dense as dense_lib
+from bert_tf.encoder.dropout import Dropout
+
+
+def kept_heads(num_heads, width):
+    """Heads that run at width multiplier `width` (DynaBERT: banker's rounding of heads * width).
+
+    Raises:
+      ValueError: no head or more than all would be left.
+    """
+    kept = round(num_heads * width)
+    if not 1 <= kept <= num_heads:
+        raise ValueError(
+            f"width {width} keeps {kept} of {num_heads} heads; expected 1..{num_heads}"
+        )
+    return kept
+
+
+class EncoderLayer(keras.layers.Layer):
+    """One encoder layer of BERT (Devlin et al., 2019), or its pre-LN form.
+
+    post-LN: h = LN1(x + Attention(x)), y = LN2(h + FFN(h)).
+    pre-LN:  h = x + Attention(LN1(x)), y = h + FFN(LN2(h)).
+    LN1 is `attention/output/LayerNorm`, LN2 is `output/LayerNorm` in both.
+
+    Args:
+      config: `BertConfig`.
+      scope: variable scope, such as `bert/encoder/layer_0`.
+      dense_factory: callable with the constructor of `Dense`, for all six kernels.
+    """
+
+    def __init__(self, config, scope, dense_factory=dense_lib.Dense, **kwargs):
+        super().__init__(name=kwargs.pop("name", scope.rsplit("/", 1)[-1]), **kwargs)
+        self.config = config
+        hidden, wide = config.hidden_size, config.intermediate_size
+
+        def dense(d_in, d_out, place):
+            return dense_factory(
+                d_in, d_out, scope=f"{scope}/{place}", initializer_range=config.initializer_range
+            )
+
+        def norm(place):
+            return dense_lib.LayerNorm(hidden, f"{scope}/{place}", config.layer_norm_eps)
+
+        def dropout(rate, place):
+            return Dropout(rate, f"{scope}/{place}/dropout")
+
+        self.query = dense(hidden, hidden, "attention/self/query")
+        self.key = dense(hidden, hidden, "attention/self/key")
+        self.value = dense(hidden, hidden, "attention/self/value")
+        self.attention_dropout = dropout(config.attention_probs_dropout_prob, "attention/self")
+        self.attention_output = dense(hidden, hidden, "attention/output/dense")
+        self.attention_output_dropout = dropout(config.hidden_dropout_prob, "attention/output")
+        self.attention_norm = norm("attention/output/LayerNorm")
+        self.intermediate = dense(hidden, wide, "intermediate/dense")
+        self.activation = dense_lib.activation(config.hidden_act)
+        self.ffn_output = dense(wide, hidden, "output/dense")
+        self.ffn_output_dropout = dropout(config.hidden_dropout_prob, "output")
+        self.ffn_norm = norm("output/LayerNorm")
+
+    def call(self, hidden, mask_bias, width=1.0, training=None, first_token_only=False):
+        """Runs the layer.
+
+        Args:
+          hidden: float [B, T, H].
+          mask_bias: float32 [B, 1, 1, T], added to the attention scores.
+          width: keep the first round(N * width) heads and the same share of the F neurons.
+          training: whether dropout is on.
+          first_token_only: compute the first token's output only (Q = 1). The result equals the
+            first row of the full one; the dense layers cost 1/T of the work except key and value.
+
+        Returns:
+          float [B, Q, H].
+        """
+        heads = kept_heads(self.config.num_attention_heads, width)
+        full = heads == self.config.num_attention_heads
+        neurons = None if full else self._kept_neurons(heads)
+        pre_norm = self.config.norm_position == "pre"
+
+        inputs = self.attention_norm(hidden) if pre_norm else hidden
+        residual = hidden[:, :1] if first_token_only else hidden
+        queries = inputs[:, :1] if first_token_only else inputs
+        context = self._attend(queries, inputs, mask_bias, heads, training)  # [B, Q, heads * D]
+        update = self.attention_output(context, in_units=None if full else context.shape[-1])
+        hidden = residual + self.attention_output_dropout(update, training=training)
+        if not pre_norm:
+            hidden = self.attention_norm(hidden)
+
+        inputs = self.ffn_norm(hidden) if pre_norm else hidden
+        wide = self.activation(self.intermediate(inputs, out_units=neurons))  # [B, Q, F]
+        update = self.ffn_output(wide, in_units=neurons)
+        hidden = hidden + self.ffn_output_dropout(update, training=training)
+        return hidden if pre_norm else self.ffn_norm(hidden)
+
+    def _kept_neurons(self, heads):
+        share = heads / self.config.num_attention_heads
+        return max(1, int(share * self.config.intermediate_size))
+
+    def _attend(self, queries, inputs, mask_bias, heads, training):
+        """Multi-head attention of queries [B, Q, H] over inputs [B, T, H]: [B, Q, heads * D]."""
+        size = self.config.head_size
+        units = None if heads == self.config.num_attention_heads else heads * size
+        batch = tf.shape(inputs)[0]
+
+        # No -1 for the length: it is not known from an empty batch, a short batch's last share.
+        def split(x):  # [B, T, heads * D] -> [B, heads, T, D]
+            return tf.transpose(tf.reshape(x, [batch, tf.shape(x)[1], heads, size]), [0, 2, 1, 3])
+
+        query = split(self.query(queries, out_units=units))
+        key = split(self.key(inputs, out_units=units))
+        value = split(self.value(inputs, out_units=units))
+        scores = tf.matmul(query * (1 / math.sqrt(size)), key, transpose_b=True)  # [B, N, Q, T]
+        probabilities = tf.nn.softmax(tf.cast(scores, tf.float32) + mask_bias)
+        probabilities = tf.cast(probabilities, self.compute_dtype)
+        probabilities = self.attention_dropout(probabilities, training=training)
+        context = tf.transpose(tf.matmul(probabilities, value), [0, 2, 1, 3])  # [B, Q, N, D]
+        return tf.reshape(context, [batch, tf.shape(queries)[1], heads * size])

@@ -1,0 +1,6 @@
+"""Heads on the encoder, under Google's names; tf-models-official's heads fit as well."""
+
+from bert_tf.heads.classifier import ClassifierHead
+from bert_tf.heads.pretraining import MaskedLMHead, NextSentenceHead
+
+__all__ = ["ClassifierHead", "MaskedLMHead", "NextSentenceHead"]

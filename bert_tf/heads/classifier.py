@@ -1,0 +1,49 @@
+"""Google BERT's sentence classification head."""
+
+import tensorflow as tf
+import tf_keras as keras
+
+from bert_tf.encoder.dropout import Dropout
+
+
+class ClassifierHead(keras.layers.Layer):
+    """logits = dropout(pooled) output_weights' + output_bias, in float32.
+
+    Args:
+      num_outputs: labels, or 1 for regression.
+      hidden_size: width of the pooled output.
+      dropout: rate in training (Google hard-wires 0.1).
+      initializer_range: standard deviation of the truncated normal initialisation.
+    """
+
+    def __init__(
+        self, num_outputs, hidden_size, dropout=0.1, initializer_range=0.02, name="classifier"
+    ):
+        super().__init__(name=name, dtype="float32")
+        self.num_outputs = num_outputs
+        self.hidden_size = hidden_size
+        self.initializer_range = initializer_range
+        with tf.name_scope(""):
+            self.output_weights = self.add_weight(
+                name="output_weights",
+                shape=[num_outputs, hidden_size],
+                initializer=keras.initializers.TruncatedNormal(stddev=initializer_range),
+            )
+            self.output_bias = self.add_weight(
+                name="output_bias", shape=[num_outputs], initializer="zeros"
+            )
+        self.dropout = Dropout(dropout, "classifier/dropout", dtype="float32")
+
+    def call(self, pooled, training=None):
+        """Returns float32 logits [batch, num_outputs] of pooled [batch, hidden]."""
+        pooled = self.dropout(pooled, training=training)
+        return tf.matmul(pooled, self.output_weights, transpose_b=True) + self.output_bias
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "num_outputs": self.num_outputs,
+            "hidden_size": self.hidden_size,
+            "dropout": self.dropout.rate,
+            "initializer_range": self.initializer_range,
+        }

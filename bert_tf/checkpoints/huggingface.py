@@ -1,0 +1,184 @@
+"""Hugging Face model folders: config.json, safetensors or PyTorch weights, vocab.txt."""
+
+import pathlib
+
+from bert_tf import files
+from bert_tf.checkpoints import copying, huggingface_names, shapes, tensor_files
+from bert_tf.config import BertConfig
+from bert_tf.errors import UserError
+
+# Their exact gelu is our gelu_erf; their several spellings of the tanh form are our gelu.
+_ACTIVATIONS = {
+    "gelu": "gelu_erf",
+    "gelu_python": "gelu_erf",
+    "gelu_new": "gelu",
+    "gelu_pytorch_tanh": "gelu",
+    "gelu_fast": "gelu",
+    "relu": "relu",
+    "tanh": "tanh",
+    "linear": "linear",
+}
+_WRITTEN_ACTIVATIONS = {"gelu_erf": "gelu", "gelu": "gelu_new"}
+_SHARED_KEYS = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "initializer_range",
+    "layer_norm_eps",
+)
+# Their defaults where they differ from Google's.
+_DEFAULTS = {"vocab_size": 30522, "type_vocab_size": 2}
+_KEPT_KEYS = ("id2label", "label2id", "problem_type")
+
+
+def read(folder):
+    """Reads a Hugging Face BERT folder.
+
+    Args:
+      folder: holds config.json and model.safetensors (or model.safetensors.index.json with its
+        shards, or pytorch_model.bin, sharded or not, where torch is installed).
+
+    Returns:
+      (config, arrays, left): a `BertConfig` (label names and lower-casing, when the folder tells
+      them, in `config.extra`), {Google name: float32 array}, and {tensor: reason} of what was not
+      taken.
+
+    Raises:
+      UserError: a file is missing or damaged, the model is no BERT encoder, or a tensor is missing
+        or of another shape than config.json says.
+    """
+    folder = pathlib.Path(folder)
+    config = read_config(folder)
+    arrays, left = huggingface_names.to_google(tensor_files.read(folder), config, folder)
+    shapes.check_shapes(config, arrays, folder)
+    return config, arrays, left
+
+
+def read_config(folder):
+    """Returns the `BertConfig` of a Hugging Face folder.
+
+    Raises:
+      UserError: config.json cannot be read, or describes something our encoder cannot compute.
+    """
+    path = pathlib.Path(folder) / "config.json"
+    theirs = files.read_json(path, "Hugging Face configuration")
+    for key, wanted in (
+        ("model_type", "bert"),
+        ("position_embedding_type", "absolute"),
+        ("is_decoder", False),
+        ("add_cross_attention", False),
+    ):
+        if theirs.get(key, wanted) != wanted:
+            raise UserError(f"{path}: {key} must be {wanted!r}, found {theirs[key]!r}")
+    act = theirs.get("hidden_act", "gelu")
+    if not isinstance(act, str) or act not in _ACTIVATIONS:
+        raise UserError(
+            f"{path}: hidden_act must be one of {', '.join(_ACTIVATIONS)}, found {act!r}"
+        )
+    values = {**_DEFAULTS, **{k: theirs[k] for k in _SHARED_KEYS if k in theirs}}
+    if _has_label_names(theirs.get("id2label")):
+        values.update({k: theirs[k] for k in _KEPT_KEYS if k in theirs})
+    lower = _lower_cased(folder)
+    if lower is not None:
+        values["do_lower_case"] = lower
+    try:
+        return BertConfig.from_dict({**values, "hidden_act": _ACTIVATIONS[act]})
+    except UserError as e:
+        raise UserError(f"{path}: {e}") from e
+
+
+def _has_label_names(id2label):
+    return isinstance(id2label, dict) and not all(
+        isinstance(label, str) and label.startswith("LABEL_") for label in id2label.values()
+    )
+
+
+def _lower_cased(folder):
+    path = pathlib.Path(folder) / "tokenizer_config.json"
+    if not path.exists():
+        return None
+    lower = files.read_json(path, "tokenizer configuration").get("do_lower_case")
+    return lower if isinstance(lower, bool) else None
+
+
+def write(folder, config, arrays, vocab_file=None, task=None, do_lower_case=None):
+    """Writes a folder that transformers' BERT classes load.
+
+    Args:
+      folder: made if need be.
+      config: `BertConfig`, post-LN.
+      arrays: {Google name: array}.
+      vocab_file: copied as vocab.txt; None leaves it out.
+      task: dict of task.json; its `labels` become id2label (None means regression).
+      do_lower_case: written to tokenizer_config.json; when None, `config.extra`'s, else left out.
+
+    Returns:
+      {name: reason} of the arrays that the format has no place for.
+
+    Raises:
+      UserError: the model cannot be represented (factorised kernels, pre-LN), or the folder cannot
+        be written.
+    """
+    folder = pathlib.Path(folder)
+    shapes.check_representable(config, arrays, "a Hugging Face folder")
+    shapes.check_shapes(config, arrays, folder)
+    tensors, left = huggingface_names.from_google(arrays)
+    if do_lower_case is None:
+        do_lower_case = config.extra.get("do_lower_case")
+    files.make_output_dir(folder, "output")
+    files.write_json(folder / "config.json", _their_config(config, arrays, task))
+    tokenizer = {"tokenizer_class": "BertTokenizer"}
+    tokenizer["model_max_length"] = config.max_position_embeddings
+    if do_lower_case is not None:
+        tokenizer["do_lower_case"] = do_lower_case
+    files.write_json(folder / "tokenizer_config.json", tokenizer)
+    if vocab_file:
+        copying.copy_file(vocab_file, folder / "vocab.txt")
+    tensor_files.write(folder / "model.safetensors", tensors)
+    return left
+
+
+def _their_config(config, arrays, task):
+    theirs = {k: getattr(config, k) for k in _SHARED_KEYS}
+    act = config.hidden_act
+    theirs.update(
+        architectures=[_architecture(arrays)],
+        hidden_act=_WRITTEN_ACTIVATIONS.get(act, act),
+        model_type="bert",
+        pad_token_id=0,
+        position_embedding_type="absolute",
+        torch_dtype="float32",
+    )
+    if "output_weights" not in arrays:
+        return theirs
+    theirs.update({k: config.extra[k] for k in _KEPT_KEYS if k in config.extra})
+    count = len(arrays["output_bias"])
+    labels = (task or {}).get("labels")
+    if labels is None and "id2label" not in theirs:
+        labels = [f"LABEL_{i}" for i in range(count)]
+    if labels is not None:
+        if len(labels) != count:
+            raise UserError(f"the task has {len(labels)} labels, output_weights has {count} rows")
+        theirs["id2label"] = {str(i): str(label) for i, label in enumerate(labels)}
+        theirs["label2id"] = {str(label): i for i, label in enumerate(labels)}
+    if task:
+        regression = task.get("labels") is None
+        theirs["problem_type"] = "regression" if regression else "single_label_classification"
+    return theirs
+
+
+def _architecture(arrays):
+    if "output_weights" in arrays:
+        return "BertForSequenceClassification"
+    if "cls/squad/output_weights" in arrays:
+        return "BertForQuestionAnswering"
+    if "cls/predictions/output_bias" not in arrays:
+        return "BertModel"
+    both = "cls/seq_relationship/output_bias" in arrays
+    return "BertForPreTraining" if both else "BertForMaskedLM"

@@ -1,0 +1,163 @@
+"""A model on disk, whoever wrote it: recognised, read, and written as a model folder."""
+
+import dataclasses
+import os
+import pathlib
+
+import numpy as np
+
+from bert_tf import files
+from bert_tf.checkpoints import (
+    bundle,
+    copying,
+    google,
+    huggingface,
+    shapes,
+    tensor_files,
+    tf_models,
+)
+from bert_tf.config import BertConfig
+from bert_tf.errors import UserError
+
+CONFIG_FILE = "bert_config.json"
+VOCAB_FILE = "vocab.txt"
+TASK_FILE = "task.json"
+CHECKPOINT = "bert_model.ckpt"
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedModel:
+    """A model in memory.
+
+    Attributes:
+      config: `BertConfig`.
+      arrays: {Google name: float32 array}.
+      source: the path it was read from and its kind, for reports.
+      vocab_file: path of vocab.txt (str), or None.
+      task: the dict of task.json, or None for a pretrained model.
+      do_lower_case: what the folder records about its text, or None.
+      left: {name: reason} of what the files hold and the arrays do not.
+    """
+
+    config: BertConfig
+    arrays: dict[str, np.ndarray]
+    source: str
+    vocab_file: str | None = None
+    task: dict | None = None
+    do_lower_case: bool | None = None
+    left: dict = dataclasses.field(default_factory=dict)
+
+
+def load_model(path, config_file=None, vocab_file=None):
+    """Reads a model, recognising its kind.
+
+    Args:
+      path: a model folder, Google's downloaded folder, a Hugging Face folder, or the prefix of a
+        Google or tf-models-official checkpoint.
+      config_file: bert_config.json; None takes the one beside the checkpoint. A Hugging Face
+        folder has its own.
+      vocab_file: None takes the vocab.txt beside the checkpoint, if there is one.
+
+    Returns:
+      A `LoadedModel`, its shapes checked against its configuration.
+
+    Raises:
+      UserError: nothing recognised there (the message lists what was looked for), a file is
+        missing, truncated or corrupt, or the shapes differ.
+    """
+    path = pathlib.Path(path)
+    for file, flag in ((config_file, "bert_config_file"), (vocab_file, "vocab_file")):
+        if file and not pathlib.Path(file).is_file():
+            raise UserError(f"--{flag}={file}: no such file")
+    if path.is_dir() and _is_huggingface(path):
+        if config_file:
+            raise UserError(
+                f"--bert_config_file={config_file}: {path} is a Hugging Face folder, which has its"
+                " own config.json: leave the flag out"
+            )
+        folder, kind = path, "Hugging Face folder"
+        config, arrays, left = huggingface.read(path)
+    else:
+        prefix = _find_checkpoint(path)
+        folder = pathlib.Path(prefix).parent
+        kind, config, arrays, left = _read_checkpoint(prefix, folder, config_file)
+    task = _read_task(folder)
+    recorded = (task or {}).get("do_lower_case", config.extra.get("do_lower_case"))
+    beside = folder / VOCAB_FILE
+    return LoadedModel(
+        config=config,
+        arrays=arrays,
+        source=f"{path} ({kind})",
+        vocab_file=os.fspath(vocab_file or beside) if vocab_file or beside.is_file() else None,
+        task=task,
+        do_lower_case=recorded if isinstance(recorded, bool) else None,
+        left=left,
+    )
+
+
+def save_model_folder(path, config, arrays, vocab_file=None, task=None):
+    """Writes a model folder; the checkpoint, with its index last, makes it complete.
+
+    Args:
+      path: the folder, made if need be.
+      config: `BertConfig`; what is known about lower-casing is `config.extra["do_lower_case"]`.
+      arrays: {Google name: array}.
+      vocab_file: copied as vocab.txt; None leaves the folder's as it is.
+      task: dict of task.json; None leaves the folder's as it is.
+
+    Returns:
+      The folder (`pathlib.Path`).
+
+    Raises:
+      UserError: the arrays do not fit the configuration, or the folder cannot be written; each
+        file is then whole, the old or the new one.
+    """
+    folder = pathlib.Path(path)
+    shapes.check_shapes(config, arrays, folder)
+    files.make_output_dir(folder, "output_dir")
+    with bundle.atomic_prefix(folder / CHECKPOINT) as temporary:
+        google.save_arrays(temporary, arrays)  # where a full disk shows, before anything changed
+        config.save(folder / CONFIG_FILE)
+        if vocab_file:
+            copying.copy_file(vocab_file, folder / VOCAB_FILE)
+        if task is not None:
+            files.write_json(folder / TASK_FILE, task)
+    return folder
+
+
+def _is_huggingface(folder):
+    if (folder / f"{CHECKPOINT}.index").exists():
+        return False
+    return (folder / "config.json").exists() or tensor_files.has_weights(folder)
+
+
+def _find_checkpoint(path):
+    try:
+        return bundle.find_prefix(path)
+    except UserError as e:
+        if any(path.parent.glob(f"{path.name}.*")):  # half a checkpoint: the message says which
+            raise
+        raise UserError(
+            f"{e}; looked for {CHECKPOINT}.index and .data-*, a file named checkpoint, and"
+            " config.json with model.safetensors or pytorch_model.bin"
+        ) from e
+
+
+def _read_checkpoint(prefix, folder, config_file):
+    """Returns (kind, config, arrays, left) of a Google or tf-models-official checkpoint."""
+    config_path = pathlib.Path(config_file) if config_file else folder / CONFIG_FILE
+    config = BertConfig.from_json_file(config_path) if config_path.exists() else None
+    if google.is_object_based(prefix):
+        return "tf-models-official checkpoint", *tf_models.read(prefix, config)
+    if config is None:
+        raise UserError(
+            f"{config_path}: no such file beside the checkpoint: name it with --bert_config_file"
+        )
+    arrays, left = google.read(prefix)
+    shapes.check_shapes(config, arrays, prefix)
+    return "Google checkpoint", config, arrays, left
+
+
+def _read_task(folder):
+    path = folder / TASK_FILE
+    return files.read_json(path, "task description") if path.exists() else None

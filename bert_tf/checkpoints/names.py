@@ -1,0 +1,84 @@
+"""Google BERT's variable names and their shapes, as a function of the configuration."""
+
+# What optimizers and training loops leave in a checkpoint: nothing that a model needs.
+TRAINING_LEAVES = ("adam_m", "adam_v", "Adam", "Adam_1", "Momentum")
+TRAINING_NAMES = ("global_step", "beta1_power", "beta2_power")
+
+
+def is_training_state(name):
+    """Whether `name` is an optimizer slot or a counter, not a weight."""
+    leaf = name.rsplit("/", 1)[-1]
+    return leaf in TRAINING_LEAVES or leaf in TRAINING_NAMES
+
+
+def dense_scopes(config):
+    """Returns {scope: (d_in, d_out)} of the six kernels of each layer, which may be factorised.
+
+    Args:
+      config: `BertConfig`.
+    """
+    hidden, wide = config.hidden_size, config.intermediate_size
+    scopes = {}
+    for i in range(config.num_hidden_layers):
+        layer = f"bert/encoder/layer_{i}"
+        for part in ("query", "key", "value"):
+            scopes[f"{layer}/attention/self/{part}"] = (hidden, hidden)
+        scopes[f"{layer}/attention/output/dense"] = (hidden, hidden)
+        scopes[f"{layer}/intermediate/dense"] = (hidden, wide)
+        scopes[f"{layer}/output/dense"] = (wide, hidden)
+    return scopes
+
+
+def encoder_shapes(config):
+    """Returns {name: shape} of the dense encoder's variables; shapes are tuples.
+
+    Args:
+      config: `BertConfig`; its `pruned_layers_dim` is not looked at.
+    """
+    hidden = config.hidden_size
+    shapes = {
+        "bert/embeddings/word_embeddings": (config.vocab_size, hidden),
+        "bert/embeddings/token_type_embeddings": (config.type_vocab_size, hidden),
+        "bert/embeddings/position_embeddings": (config.max_position_embeddings, hidden),
+    }
+    norms = ["bert/embeddings/LayerNorm"]
+    for i in range(config.num_hidden_layers):
+        layer = f"bert/encoder/layer_{i}"
+        norms += [f"{layer}/attention/output/LayerNorm", f"{layer}/output/LayerNorm"]
+    if config.norm_position == "pre":
+        norms.append("bert/encoder/LayerNorm")
+    for scope in norms:
+        shapes[f"{scope}/gamma"] = shapes[f"{scope}/beta"] = (hidden,)
+    dense = {**dense_scopes(config), "bert/pooler/dense": (hidden, hidden)}
+    for scope, (d_in, d_out) in dense.items():
+        shapes[f"{scope}/kernel"] = (d_in, d_out)
+        shapes[f"{scope}/bias"] = (d_out,)
+    return shapes
+
+
+def head_shapes(config):
+    """Returns {name: shape} of the known heads; None stands for the number of labels.
+
+    Args:
+      config: `BertConfig`.
+    """
+    hidden = config.hidden_size
+    transform = "cls/predictions/transform"
+    return {
+        "output_weights": (None, hidden),
+        "output_bias": (None,),
+        f"{transform}/dense/kernel": (hidden, hidden),
+        f"{transform}/dense/bias": (hidden,),
+        f"{transform}/LayerNorm/gamma": (hidden,),
+        f"{transform}/LayerNorm/beta": (hidden,),
+        "cls/predictions/output_bias": (config.vocab_size,),
+        "cls/seq_relationship/output_weights": (2, hidden),
+        "cls/seq_relationship/output_bias": (2,),
+        "cls/squad/output_weights": (2, hidden),
+        "cls/squad/output_bias": (2,),
+    }
+
+
+def is_optional(name):
+    """Whether an encoder may lack the variable: the pooler, which some models do not have."""
+    return not name.startswith("bert/") or name.startswith("bert/pooler/")

@@ -1,0 +1,80 @@
+"""Converts a BERT checkpoint between Google's, Hugging Face's and tf-models-official's formats.
+
+The kind of the input is recognised. What comes out is complete: weights, configuration and, when
+known, vocabulary and task. A table says what was converted and what was left.
+
+Hugging Face folder to model folder (what every program here reads):
+  convert_checkpoint.py --input=all-MiniLM-L6-v2 --output=minilm
+Google's download to Hugging Face folder:
+  convert_checkpoint.py --input=uncased_L-12_H-768_A-12 --output=hf --output_format=huggingface
+tf-models-official checkpoint to model folder:
+  convert_checkpoint.py --input=run/ckpt-1000 --bert_config_file=bert_config.json --output=model
+"""
+
+import dataclasses
+import pathlib
+import sys
+
+from bert_tf import cli, files
+from bert_tf.errors import UserError
+from bert_tf.options import option
+
+
+@dataclasses.dataclass(kw_only=True)
+class Options:
+    """What to convert, and to what."""
+
+    GROUPS = ("Input", "Output")
+
+    input: str | None = option(
+        None,
+        "What to convert: a model folder, Google's downloaded folder, a Hugging Face folder, or"
+        " the prefix of a Google or tf-models-official checkpoint. Required.",
+        "Input",
+    )
+    bert_config_file: str | None = option(
+        None,
+        "The input's bert_config.json, when it is not beside the checkpoint. A tf-models-official"
+        " checkpoint without one has its shape inferred and Google's gelu assumed.",
+        "Input",
+    )
+    vocab_file: str | None = option(
+        None, "The input's vocab.txt, when it is not beside the checkpoint.", "Input"
+    )
+    output: str | None = option(None, "Folder to write; made if need be. Required.", "Output")
+    output_format: str = option(
+        "google",
+        "google: a model folder (bert_config.json, vocab.txt, bert_model.ckpt.*), which every"
+        " program here reads. huggingface: config.json, model.safetensors, vocab.txt,"
+        " tokenizer_config.json. tf_models: a model folder whose checkpoint is object-based, as"
+        " tf-models-official's BertEncoderV2, BertClassifier and BertPretrainerV2 restore it.",
+        "Output",
+        choices=("google", "huggingface", "tf_models"),
+    )
+    given: frozenset = frozenset()
+
+
+def main(options):
+    """Reads `options.input`, writes `options.output`, prints what became of the weights."""
+    for flag in ("input", "output"):
+        if not getattr(options, flag):
+            raise UserError(f"--{flag} is required")
+    if pathlib.Path(options.output).resolve() == pathlib.Path(options.input).resolve():
+        raise UserError(f"--output={options.output} is the input itself: name another folder")
+
+    from bert_tf.checkpoints import convert, model_folder
+
+    model = model_folder.load_model(options.input, options.bert_config_file, options.vocab_file)
+    files.make_output_dir(options.output, "output")
+    print(convert.convert(model, options.output, options.output_format).table())
+    if model.vocab_file is None:
+        print("No vocabulary: there is no vocab.txt beside the input; --vocab_file names one.")
+
+
+def cli_main():
+    """Entry point of the installed command."""
+    cli.run(Options, main, __doc__)
+
+
+if __name__ == "__main__":
+    sys.exit(cli_main())

@@ -1,0 +1,1 @@
+"""Tasks, metrics, tokenised features and the order in which a run sees them."""

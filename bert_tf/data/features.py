@@ -1,0 +1,196 @@
+"""Tokenised examples in flat arrays: built once, memory-mapped, reused while nothing changed."""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import tempfile
+import zlib
+
+import numpy as np
+from absl import logging
+
+from bert_tf import files
+from bert_tf.errors import UserError
+
+_FORMAT = 1
+_ARRAYS = ("ids", "offsets", "first_lengths", "labels")
+_DAMAGE = (OSError, EOFError, ValueError, KeyError)  # what `_load` raises for a damaged store
+
+
+class FeatureStore:
+    """The features of one split, example after example in flat arrays.
+
+    Args:
+      ids: int32 [total] token ids of all examples, [CLS] and [SEP] included, without padding.
+      offsets: int64 [n + 1]; example i is ids[offsets[i]:offsets[i + 1]].
+      first_lengths: int32 [n] tokens of type 0 ([CLS] a [SEP]); the rest is of type 1.
+      labels: int32 or float32 [n], or None.
+      fingerprint: hex digest of what the features were made of.
+
+    Attributes:
+      lengths: int32 [n] tokens of each example.
+      (and the arguments)
+    """
+
+    def __init__(self, ids, offsets, first_lengths, labels, fingerprint):
+        self.ids = ids
+        self.offsets = np.asarray(offsets)
+        self.first_lengths = np.asarray(first_lengths)
+        self.labels = None if labels is None else np.asarray(labels)
+        self.fingerprint = fingerprint
+        self.lengths = np.diff(self.offsets).astype(np.int32)
+
+    def __len__(self):
+        return len(self.lengths)
+
+    def padded_length(self, example_ids, pad_to=None, pad_multiple=1):
+        """Returns the length to pad a batch to.
+
+        Args:
+          example_ids: the examples of the batch.
+          pad_to: a fixed length; None takes the longest example's.
+          pad_multiple: that length is rounded up to a multiple of this.
+
+        Raises:
+          ValueError: an example is longer than pad_to.
+        """
+        longest = int(self.lengths[example_ids].max(initial=1))
+        if pad_to is None:
+            return -(-longest // pad_multiple) * pad_multiple
+        if longest > pad_to:
+            raise ValueError(f"an example of {longest} tokens does not fit pad_to={pad_to}")
+        return pad_to
+
+    def batch(self, example_ids, pad_to=None, pad_multiple=1):
+        """Returns the padded batch of some examples, in their order.
+
+        Args:
+          example_ids: int [b] positions of the examples.
+          pad_to, pad_multiple: see `padded_length`.
+
+        Returns:
+          ({"input_word_ids", "input_mask", "input_type_ids"}: each int32 [b, t], labels [b] or
+          None).
+        """
+        example_ids = np.asarray(example_ids)
+        length = self.padded_length(example_ids, pad_to, pad_multiple)
+        positions = np.arange(length, dtype=np.int32)
+        mask = positions < self.lengths[example_ids, None]
+        word_ids = np.zeros(mask.shape, np.int32)
+        word_ids[mask] = self.ids[(self.offsets[example_ids, None] + positions)[mask]]
+        types = mask & (positions >= self.first_lengths[example_ids, None])
+        inputs = {
+            "input_word_ids": word_ids,
+            "input_mask": mask.astype(np.int32),
+            "input_type_ids": types.astype(np.int32),
+        }
+        return inputs, None if self.labels is None else self.labels[example_ids]
+
+
+def build_features(examples, tokenizer, max_seq_length, cache_dir=None):
+    """Returns the `FeatureStore` of `examples`, from `cache_dir` if it was built before.
+
+    Each store is a folder in cache_dir named after its fingerprint, which covers texts, labels,
+    tokenizer and max_seq_length: another vocabulary or another row gives another store, and several
+    processes may build at once. A damaged store is built again, with a warning.
+
+    Args:
+      examples: `Examples`.
+      tokenizer: object with `encode_flat` and `fingerprint`, such as `BertTokenizer`.
+      max_seq_length: longest example in tokens.
+      cache_dir: folder; None keeps the features in memory.
+
+    Raises:
+      UserError: cache_dir cannot be written.
+    """
+    key = fingerprint(
+        _FORMAT,
+        tokenizer.fingerprint,
+        max_seq_length,
+        examples.text_a,
+        examples.text_b,
+        examples.labels,
+    )
+    if cache_dir is None:
+        return FeatureStore(**_encode(examples, tokenizer, max_seq_length), fingerprint=key)
+    folder = pathlib.Path(cache_dir) / key[:24]
+    if folder.is_dir():
+        try:
+            return FeatureStore(**_load(folder), fingerprint=key)
+        except _DAMAGE as e:
+            logging.warning("%s: damaged features are built again (%s)", folder, e)
+            shutil.rmtree(folder, ignore_errors=True)
+    return FeatureStore(
+        **_save(folder, _encode(examples, tokenizer, max_seq_length)), fingerprint=key
+    )
+
+
+def fingerprint(*parts):
+    """Returns a hex digest of text, numbers, arrays, lists of text, and None, order included."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        if isinstance(part, list):
+            # The lengths keep ["ab", "c"] and ["a", "bc"] apart.
+            digest.update(np.fromiter(map(len, part), np.int64, len(part)).tobytes())
+            part = "".join(part).encode("utf-8", "surrogatepass")
+        elif isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype}{part.shape}".encode())
+            part = np.ascontiguousarray(part)
+        else:
+            part = repr(part).encode()
+        digest.update(str(len(part)).encode() + b":")
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _encode(examples, tokenizer, max_seq_length):
+    """Tokenises all examples; returns the arrays by name."""
+    ids, offsets, first_lengths = tokenizer.encode_flat(
+        examples.text_a, examples.text_b, max_seq_length
+    )
+    return {
+        "ids": np.asarray(ids, np.int32),
+        "offsets": np.asarray(offsets, np.int64),
+        "first_lengths": np.asarray(first_lengths, np.int32),
+        "labels": examples.labels,
+    }
+
+
+def _save(folder, arrays):
+    """Writes the arrays beside `folder`, renames, and returns them memory-mapped."""
+    temporary = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = pathlib.Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        checksums = {}
+        for name in _ARRAYS:
+            if arrays[name] is not None:
+                np.save(temporary / f"{name}.npy", arrays[name])
+                checksums[name] = zlib.crc32(np.ascontiguousarray(arrays[name]))
+        files.write_json(temporary / "store.json", {"format": _FORMAT, "crc32": checksums})
+        # Mapped before the renaming: what another process then does to the folder is no matter.
+        mapped = _load(temporary)
+        temporary.chmod(0o755)  # mkdtemp makes private folders
+        try:
+            os.rename(temporary, folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was first, with the same content
+                raise
+        return mapped
+    except OSError as e:
+        raise UserError(f"{folder}: cannot write the features: {e.strerror or e}") from e
+    finally:
+        if temporary:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _load(folder):
+    """Maps the arrays of a store; raises one of _DAMAGE."""
+    checksums = files.read_json(folder / "store.json", "feature store's index")["crc32"]
+    arrays = dict.fromkeys(_ARRAYS)
+    for name, checksum in checksums.items():
+        arrays[name] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        if zlib.crc32(np.ascontiguousarray(arrays[name])) != checksum:
+            raise ValueError(f"checksum of {name}.npy")
+    return arrays

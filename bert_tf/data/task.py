@@ -1,0 +1,201 @@
+"""What a task is: its labels, metrics and splits, and where its files keep texts and labels."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+from absl import logging
+
+from bert_tf.data.examples import label_indices, make_examples, scores
+from bert_tf.data.readers import read_tsv
+from bert_tf.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A classification or regression task.
+
+    Attributes:
+      name: canonical name, lower case.
+      labels: class names in the order of the model's outputs, or None for regression.
+      metrics: names of `compute_metrics`' values; the first one decides what is best.
+      dev_splits, test_splits: names of the splits to evaluate on and to predict, in order.
+      score_range: (lowest, highest) score of a regression task, None for any.
+    """
+
+    name: str
+    labels: tuple[str, ...] | None
+    metrics: tuple[str, ...]
+    dev_splits: tuple[str, ...] = ("dev",)
+    test_splits: tuple[str, ...] = ("test",)
+    score_range: tuple[float, float] | None = None
+
+    @property
+    def splits(self):
+        """All split names: train, then dev's, then test's."""
+        return ("train", *self.dev_splits, *self.test_splits)
+
+    def read(self, data_dir, split):
+        """Returns the `Examples` of `split`.
+
+        Args:
+          data_dir: folder with the task's files.
+          split: one of `splits`; test splits come without labels.
+
+        Raises:
+          UserError: a file is missing or malformed; the message names file and row.
+        """
+        raise NotImplementedError
+
+    def to_json(self):
+        """Returns the dict for task.json from which `task_from_json` restores the task."""
+        return {"task_name": self.name, "labels": None if self.labels is None else [*self.labels]}
+
+    def parse_labels(self, table, texts):
+        """Turns label texts into int32 positions in `labels`, or float32 scores.
+
+        Raises:
+          UserError: a text is no label of this task, naming the row.
+        """
+        if self.labels is None:
+            return scores(table, texts, self.score_range)
+        return label_indices(table, texts, self.labels)
+
+    def check_split(self, split):
+        """Raises `UserError` unless the task has the split."""
+        if split not in self.splits:
+            raise UserError(
+                f"task {self.name} has no split {split!r}, expected one of {', '.join(self.splits)}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitFile:
+    """Where one split of a task is and what its columns are.
+
+    Attributes:
+      file: name below data_dir.
+      text_a, text_b, label, ids: header names or, without header or where copies of the file
+        differ in it, positions; None where there is none.
+      header: whether the first line names the columns.
+      only: (column, value): rows with another value belong to somebody else (another language).
+      min_columns: rows with fewer are damaged by a line end inside a text and are skipped, up to
+        1 % of the file; 0 skips none.
+    """
+
+    file: str
+    text_a: str | int
+    text_b: str | int | None = None
+    label: str | int | None = None
+    ids: str | int | None = None
+    header: bool = True
+    only: tuple[str, str] | None = None
+    min_columns: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class FileTask(Task):
+    """A task with one tab-separated file per split.
+
+    Attributes:
+      files: {split: `SplitFile`} as a tuple of pairs.
+      label_aliases: (found, meant) pairs of labels written in two ways.
+      unlabelled: label text of rows on which the annotators did not agree; they are skipped.
+    """
+
+    files: tuple[tuple[str, SplitFile], ...] = ()
+    label_aliases: tuple[tuple[str, str], ...] = ()
+    unlabelled: str | None = None
+
+    def read(self, data_dir, split):
+        self.check_split(split)
+        return self.read_file(data_dir, dict(self.files)[split])
+
+    def read_file(self, data_dir, spec):
+        """Returns the `Examples` of the file that `spec` (`SplitFile`) describes."""
+        return self.examples_of(self.table_of(data_dir, spec), spec)
+
+    def table_of(self, data_dir, spec):
+        """Returns the `Table` of the file that `spec` describes, quirks of its kind removed."""
+        path = pathlib.Path(data_dir) / spec.file
+        if not path.exists():
+            names = ", ".join(dict.fromkeys(f.file for _, f in self.files))
+            if not pathlib.Path(data_dir).is_dir():
+                raise UserError(f"--data_dir={data_dir}: no such folder")
+            raise UserError(f"{path}: no such file: task {self.name} reads {names}")
+        table = read_tsv(path, header=spec.header)
+        self._check_header(table, spec)
+        if spec.min_columns:
+            table = _without_short_rows(table, spec.min_columns)
+        if spec.only:
+            column, value = spec.only
+            keep = [i for i, found in enumerate(table.column(column)) if found == value]
+            if not keep:
+                raise UserError(f"{path}: no row with {column} {value!r}")
+            table = table.select(keep)
+        if spec.label is not None and self.unlabelled is not None:
+            labels = table.column(spec.label)
+            keep = [i for i, found in enumerate(labels) if found != self.unlabelled]
+            if len(keep) < len(table):
+                skipped = len(table) - len(keep)
+                logging.warning("%s: %d rows without agreed label skipped", path, skipped)
+                table = table.select(keep)
+        return table
+
+    def examples_of(self, table, spec):
+        """Returns the `Examples` in `table`."""
+        return make_examples(
+            table,
+            text_a=spec.text_a,
+            text_b=spec.text_b,
+            label=spec.label,
+            ids=spec.ids,
+            parse_labels=self.parse_labels,
+        )
+
+    def parse_labels(self, table, texts):
+        aliases = dict(self.label_aliases)
+        if aliases:
+            texts = [aliases.get(text, text) for text in texts]
+        return super().parse_labels(table, texts)
+
+    def _check_header(self, table, spec):
+        if not spec.header:
+            return
+        columns = (spec.text_a, spec.text_b, spec.label, spec.ids, (spec.only or (None,))[0])
+        names = [column for column in columns if isinstance(column, str)]
+        missing = [name for name in names if name not in table.header]
+        if names and len(missing) == len(names):
+            found = "\t".join(table.header)
+            raise UserError(
+                f"{table.path}:1: the header is missing: found {found[:80]!r}, expected the column"
+                f" names {', '.join(names)}"
+            )
+        for name in missing:
+            table.index_of(name)  # raises, naming what the header has
+        label = spec.label
+        if isinstance(label, int) and len(table.header) > label and self.labels:
+            known = {*self.labels, *dict(self.label_aliases)}
+            if table.header[label] in known:
+                raise UserError(
+                    f"{table.path}:1: the header is missing: found an example labelled"
+                    f" {table.header[label]}, expected column names"
+                )
+
+
+def _without_short_rows(table, min_columns):
+    keep = np.flatnonzero([len(row) >= min_columns for row in table.rows])
+    skipped = len(table) - len(keep)
+    if not skipped:
+        return table
+    first = next(i for i, row in enumerate(table.rows) if len(row) < min_columns)
+    if skipped > 0.01 * len(table):
+        raise UserError(
+            f"{table.where(first)}: found {len(table.rows[first])} of {min_columns} columns;"
+            f" {skipped} of {len(table)} rows are like that, and no more than 1 % may be"
+        )
+    logging.warning(
+        "%s: skipped %d rows of fewer than %d columns, the first at line %d",
+        table.path, skipped, min_columns, table.numbers[first],
+    )  # fmt: skip
+    return table.select(keep)

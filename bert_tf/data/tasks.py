@@ -1,0 +1,100 @@
+"""The registry of tasks: by name, from task.json, or made of a user's own files."""
+
+import dataclasses
+import re
+
+from bert_tf.data import glue
+from bert_tf.data.custom import custom_task
+from bert_tf.data.task import Task
+from bert_tf.errors import UserError
+
+__all__ = ["TASK_NAMES", "Task", "custom_task", "get_task", "task_from_json"]
+
+_TASKS = {
+    "cola": glue.cola,
+    "mnli": glue.mnli,
+    "mnli-mm": glue.mnli_mismatched,
+    "mrpc": glue.mrpc,
+    "qnli": glue.qnli,
+    "qqp": glue.qqp,
+    "rte": glue.rte,
+    "sst-2": glue.sst2,
+    "sts-b": glue.stsb,
+    "wnli": glue.wnli,
+    "xnli": glue.xnli,
+}
+TASK_NAMES = tuple(_TASKS)
+
+_ALIASES = {
+    "sst2": "sst-2",
+    "sst": "sst-2",
+    "stsb": "sts-b",
+    "sts": "sts-b",
+    "mnli-m": "mnli",
+    "mnli-matched": "mnli",
+    "mnli-mismatched": "mnli-mm",
+}
+
+
+def get_task(name, language="zh"):
+    """Returns the `Task` called `name`.
+
+    Args:
+      name: one of `TASK_NAMES` in any case, or an alias such as sst2, STS_B, mnli_mismatched.
+      language: XNLI's, a two-letter code; without meaning for the other tasks.
+
+    Raises:
+      UserError: no such task, or no language code.
+    """
+    key = name.strip().lower().replace("_", "-")
+    key = _ALIASES.get(key, key)
+    if key not in _TASKS:
+        raise UserError(
+            f"--task_name={name}: unknown task, expected one of {', '.join(TASK_NAMES)}, custom"
+        )
+    if key != "xnli":
+        return _TASKS[key]()
+    if not re.fullmatch("[a-z]{2}", language):
+        raise UserError(f"--xnli_language={language}: expected a two-letter code, such as zh")
+    return glue.xnli(language)
+
+
+def task_from_json(value, *, train_file=None, dev_file=None, test_file=None):
+    """Restores the task that `Task.to_json` described.
+
+    Args:
+      value: the dict of task.json.
+      train_file, dev_file, test_file: files of a custom task.
+
+    Returns:
+      `Task` with the labels in the order of the dict, which is that of the model's outputs.
+
+    Raises:
+      UserError: no task of this project is described.
+    """
+    name, labels = value.get("task_name"), value.get("labels")
+    if not isinstance(name, str):
+        raise UserError("task.json: no task_name, expected the name of a task")
+    if labels is not None and not (
+        isinstance(labels, list) and all(isinstance(label, str) for label in labels)
+    ):
+        raise UserError("task.json: labels must be a list of text, or null for regression")
+    if name == "custom":
+        columns = ("text_column", "text_pair_column", "label_column")
+        return custom_task(
+            train_file,
+            dev_file,
+            test_file,
+            **{column: value.get(column) for column in columns},
+            labels=labels,
+            regression=labels is None,
+        )
+    task = get_task(name, value.get("language", "zh"))
+    if "labels" not in value:
+        return task
+    if sorted(labels or ()) != sorted(task.labels or ()):
+        raise UserError(
+            f"task.json: the labels of task {name} are {task.labels and list(task.labels)},"
+            f" found {labels}"
+        )
+    return dataclasses.replace(task, labels=None if labels is None else tuple(labels))

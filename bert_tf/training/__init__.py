@@ -1,0 +1,1 @@
+"""Training: optimizers, schedules, the loop, its callbacks and its reports."""

@@ -1,0 +1,113 @@
+"""Evaluation and prediction: over all examples, in batches of similar length."""
+
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from bert_tf import files
+from bert_tf.data.batching import eval_plan
+from bert_tf.data.metrics import compute_metrics
+from bert_tf.data.pipeline import make_dataset
+
+# Google's and the pruning port's names for what scikit-learn calls otherwise.
+_REPORT_NAMES = {"accuracy": "eval_accuracy", "f1": "f1_score"}
+
+
+class Evaluator:
+    """Runs a classifier over feature stores; keeps one traced function for all of them.
+
+    Args:
+      model: `SequenceClassifier`.
+      batch_size: examples per batch.
+      pad_to: pad every batch to this length; None pads to its longest example.
+      pad_multiple: round that length up to a multiple of this.
+    """
+
+    def __init__(self, model, batch_size=32, pad_to=None, pad_multiple=1):
+        self.model = model
+        self.batch_size = batch_size
+        self.pad_to = pad_to
+        self.pad_multiple = pad_multiple
+        self.seconds = 0.0
+        ids = tf.TensorSpec([None, None], tf.int32)
+        names = ("input_word_ids", "input_mask", "input_type_ids")
+        self._logits = tf.function(  # traced once, for every batch size and length
+            lambda inputs: model(inputs, training=False),
+            input_signature=[dict.fromkeys(names, ids)],
+        )
+
+    def logits(self, store):
+        """Returns float32 [n, num_outputs], in the store's order."""
+        started = time.monotonic()
+        plan = eval_plan(store.lengths, self.batch_size)
+        outputs = np.zeros([len(store), self.model.classifier.num_outputs], np.float32)
+        dataset = make_dataset(store, plan, pad_to=self.pad_to, pad_multiple=self.pad_multiple)
+        for step, (inputs, _) in enumerate(dataset):
+            outputs[plan.ids(step)] = self._logits(inputs).numpy()
+        self.seconds += time.monotonic() - started
+        return outputs
+
+    def evaluate(self, store, task):
+        """Returns {metric: float}: the task's metrics and `loss`, the mean over all examples.
+
+        Metrics come from all gathered predictions at once (never averaged over batches), under
+        scikit-learn's names: accuracy, f1, precision, recall, matthews_corrcoef, pearson, spearman.
+        """
+        logits = self.logits(store)
+        losses = self.model.example_losses(store.labels, logits).numpy()
+        metrics = compute_metrics(task, store.labels, predictions(logits, task))
+        return {**metrics, "loss": float(np.mean(losses, dtype=np.float64))}
+
+
+def predictions(logits, task):
+    """Predicted label indices int64 [n], or scores float32 [n] for a regression task."""
+    return logits[:, 0] if task.labels is None else logits.argmax(-1)
+
+
+def write_eval_results(output_dir, metrics, step):
+    """Writes Google's `eval_results.txt`: sorted `key = value` lines.
+
+    Args:
+      output_dir: folder.
+      metrics: {split: {metric: value}} in the task's order; metrics of splits after the first
+        carry the split's name behind an underscore.
+      step: global step they were measured at.
+    """
+    values = {"global_step": step, **report_names(metrics)}
+    lines = [
+        f"{key} = {value}" if isinstance(value, int) else f"{key} = {value:.7g}"
+        for key, value in sorted(values.items())
+    ]
+    files.write_text(output_dir / "eval_results.txt", "\n".join(lines) + "\n")
+
+
+def report_names(metrics):
+    """Flattens {split: {metric: value}} under the names of eval_results.txt and TensorBoard."""
+    values = {}
+    for index, (split, measured) in enumerate(metrics.items()):
+        suffix = f"_{split}" if index else ""
+        for name, value in measured.items():
+            values[_REPORT_NAMES.get(name, name) + suffix] = value
+            if name == "loss":  # Google writes it twice: from the metrics and from the estimator
+                values["eval_loss" + suffix] = value
+    return values
+
+
+def write_predictions(output_dir, logits, task, split="test", first=True):
+    """Writes `test_results.tsv` and `test_results_labels.tsv`.
+
+    The first has one line per example: the tab-separated class probabilities in the order of the
+    task's labels (Google's form), or the score. The second names the predicted label of each, with
+    a header (`index`, `prediction`). Splits after the first carry their name in the files'.
+    """
+    suffix = "" if first else f"_{split}"
+    if task.labels is None:
+        rows = names = [f"{score:.7g}" for score in logits[:, 0]]
+    else:
+        probabilities = tf.nn.softmax(tf.cast(logits, tf.float64)).numpy()
+        rows = ["\t".join(f"{p:.8g}" for p in row) for row in probabilities]
+        names = [str(task.labels[i]) for i in predictions(logits, task)]
+    files.write_text(output_dir / f"test_results{suffix}.tsv", "".join(row + "\n" for row in rows))
+    lines = ["index\tprediction", *(f"{i}\t{name}" for i, name in enumerate(names))]
+    files.write_text(output_dir / f"test_results_labels{suffix}.tsv", "\n".join(lines) + "\n")

@@ -1,0 +1,302 @@
+"""Options that every training script shares, and those of run_classifier.py (no TensorFlow)."""
+
+import dataclasses
+import typing
+
+from bert_tf.errors import UserError
+from bert_tf.options import option
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+STRATEGIES = ("off", "one_device", "mirrored", "multi_worker_mirrored", "tpu")
+
+CUSTOM_FLAGS = frozenset(
+    {
+        "train_file",
+        "dev_file",
+        "test_file",
+        "text_column",
+        "text_pair_column",
+        "label_column",
+        "labels",
+        "regression",
+    }
+)
+
+_MODEL = "Model"
+_DATA = "Task and data"
+_WORK = "What to do"
+_TRAIN = "Training"
+_BATCH = "Batches"
+_SPEED = "Precision, speed, devices"
+_RUN = "Run, checkpoints, reports"
+
+
+@dataclasses.dataclass(kw_only=True)
+class TrainingOptions:
+    """Options of one training run; names and defaults are Google BERT's where it has them."""
+
+    given: frozenset = frozenset()
+
+    output_dir: str | None = option(
+        None, "Folder of the run. The same command again goes on with the run found there.", _RUN
+    )
+    timestamped_output_dir: bool = option(
+        False, "Write to a dated child of output_dir instead (the pruning original's way).", _RUN
+    )
+    save_checkpoints_steps: int = option(
+        1000, "Updates between checkpoints; with do_eval each one is evaluated.", _RUN
+    )
+    keep_best: bool = option(
+        False,
+        "Keep the weights with the best main metric; the final model is then that one"
+        " (needs do_eval).",
+        _RUN,
+    )
+    early_stopping_patience: int = option(
+        0, "Stop after this many evaluations without a better one; 0 never (needs do_eval).", _RUN
+    )
+    log_steps: int = option(10, "Updates between TensorBoard points.", _RUN)
+    seed: int = option(42, "Seed of initialisation, data order and dropout.", _RUN)
+
+    learning_rate: float = option(5e-5, "Peak learning rate.", _TRAIN)
+    lr_schedule: str = option(
+        "linear",
+        "Learning rate after the warm-up: linear to zero, constant, or noam (inverse square root).",
+        _TRAIN,
+        ("linear", "constant", "noam"),
+    )
+    warmup_proportion: float = option(
+        0.1, "Share of all updates over which the rate rises from zero.", _TRAIN
+    )
+    num_train_epochs: float = option(
+        3.0, "Passes over the training examples; fractions are allowed.", _TRAIN
+    )
+    optimizer: str = option("adamw", "Optimizer.", _TRAIN, ("adamw", "lamb"))
+    adam_bias_correction: bool = option(
+        True, "Adam's bias correction (stabler on small sets); false is Google's optimizer.", _TRAIN
+    )
+    weight_decay: float = option(
+        0.01, "Decoupled weight decay; LayerNorm and bias variables are excluded.", _TRAIN
+    )
+    clip_norm: float = option(
+        1.0, "Limit of the gradients' global norm; 0 for no clipping.", _TRAIN
+    )
+
+    train_batch_size: int = option(32, "Examples per update, over all devices.", _BATCH)
+    train_token_budget: int | None = option(
+        None,
+        "Padded tokens per update instead of train_batch_size: short texts come in large batches.",
+        _BATCH,
+    )
+    gradient_accumulation_steps: int = option(
+        1, "Micro-batches each batch is cut into: same update, less memory.", _BATCH
+    )
+    bucket_by_length: bool = option(
+        True, "Put examples of similar length in one batch (the order stays random).", _BATCH
+    )
+    pad_to_max_length: bool = option(
+        False, "Pad every batch to max_seq_length instead of to its longest example.", _BATCH
+    )
+
+    precision: str = option(
+        "float32",
+        "Compute precision; weights, logits and losses stay float32.",
+        _SPEED,
+        PRECISIONS,
+    )
+    xla: bool = option(False, "Compile the training step with XLA.", _SPEED)
+    steps_per_execution: int = option(
+        1, "Updates per call of the compiled step (saves Python time on fast devices).", _SPEED
+    )
+    distribution_strategy: str = option(
+        "off", "tf.distribute strategy; multi_worker_mirrored reads TF_CONFIG.", _SPEED, STRATEGIES
+    )
+    num_gpus: int | None = option(None, "GPUs to use on this machine; all when not given.", _SPEED)
+    tpu: str | None = option(None, "TPU address (with distribution_strategy=tpu).", _SPEED)
+
+    def check_training(self):
+        """Raises `UserError` for values out of range and for flags that contradict each other."""
+        for name in (
+            "train_batch_size",
+            "gradient_accumulation_steps",
+            "steps_per_execution",
+            "save_checkpoints_steps",
+            "log_steps",
+        ):
+            _require(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
+        for name in ("learning_rate", "num_train_epochs"):
+            _require(name, getattr(self, name), getattr(self, name) > 0, "a number above 0")
+        for name in ("weight_decay", "clip_norm", "early_stopping_patience"):
+            _require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
+        share = self.warmup_proportion
+        _require("warmup_proportion", share, 0 <= share < 1, "a share in [0, 1)")
+        _require("seed", self.seed, 0 <= self.seed < 2**31, "an integer in [0, 2^31)")
+        budget, parts = self.train_token_budget, self.gradient_accumulation_steps
+        _require("train_token_budget", budget, budget is None or budget >= 1, "1 or more")
+        if budget is None and self.train_batch_size % parts:
+            raise UserError(
+                f"--gradient_accumulation_steps={parts} must divide"
+                f" --train_batch_size={self.train_batch_size}"
+            )
+        self._contradiction(
+            budget is not None and "train_batch_size" in self.given,
+            "--train_token_budget and --train_batch_size both set the batch: give one of them",
+        )
+        self._contradiction(
+            budget is not None and self.xla and parts > 1,
+            "--xla with --train_token_budget cannot cut batches into"
+            " --gradient_accumulation_steps: give --train_batch_size instead",
+        )
+        self._contradiction(
+            self.optimizer != "adamw" and "adam_bias_correction" in self.given,
+            "--adam_bias_correction needs --optimizer=adamw",
+        )
+        self._contradiction(
+            self.tpu is not None and self.distribution_strategy != "tpu",
+            "--tpu needs --distribution_strategy=tpu",
+        )
+        self._contradiction(
+            "num_gpus" in self.given and self.distribution_strategy == "off",
+            "--num_gpus needs a --distribution_strategy",
+        )
+
+    def _contradiction(self, found, message):
+        if found:
+            raise UserError(message)
+
+
+@dataclasses.dataclass(kw_only=True)
+class ClassifierOptions(TrainingOptions):
+    """Options of `run_classifier.py` and of `classification.run`."""
+
+    GROUPS: typing.ClassVar = (_WORK, _MODEL, _DATA, _RUN, _TRAIN, _BATCH, _SPEED)
+
+    do_train: bool = option(False, "Fine-tune.", _WORK)
+    do_eval: bool = option(
+        False,
+        "Evaluate on the dev split(s): at each checkpoint of training, and at its end.",
+        _WORK,
+    )
+    do_predict: bool = option(False, "Predict the test split(s).", _WORK)
+
+    model_dir: str | None = option(
+        None,
+        "Model folder to start from: shorthand for the next three flags. Any format that"
+        " convert_checkpoint.py reads will do.",
+        _MODEL,
+    )
+    bert_config_file: str | None = option(None, "bert_config.json of the model.", _MODEL)
+    vocab_file: str | None = option(None, "vocab.txt that the model was trained on.", _MODEL)
+    init_checkpoint: str | None = option(
+        None, "Initial weights (checkpoint prefix or folder); random when absent.", _MODEL
+    )
+    do_lower_case: bool | None = option(
+        None, "Lower-case and strip accents; as the model says, else true.", _MODEL
+    )
+
+    task_name: str | None = option(
+        None,
+        "cola, mnli, mrpc, qnli, qqp, rte, sst-2, sts-b, wnli, xnli, or custom for your own files."
+        " Default: the task of the fine-tuned model.",
+        _DATA,
+    )
+    data_dir: str | None = option(None, "Folder with the task's files in GLUE's layout.", _DATA)
+    max_seq_length: int = option(
+        128, "Longer inputs are cut to this many tokens, [CLS] and [SEP] included.", _DATA
+    )
+    max_train_examples: int | None = option(
+        None, "Train on the first this many examples only.", _DATA
+    )
+    xnli_language: str = option("zh", "Language of the XNLI files.", _DATA)
+    train_file: str | None = option(
+        None, "custom task: training file, .tsv, .csv or .jsonl.", _DATA
+    )
+    dev_file: str | None = option(None, "custom task: file to evaluate on.", _DATA)
+    test_file: str | None = option(None, "custom task: file to predict.", _DATA)
+    text_column: str | None = option(
+        None, "custom task: column of the text, a header name or a 0-based number.", _DATA
+    )
+    text_pair_column: str | None = option(None, "custom task: column of the second text.", _DATA)
+    label_column: str | None = option(None, "custom task: column of the label.", _DATA)
+    labels: str | None = option(
+        None, "custom task: comma-separated labels; found in the training file if absent.", _DATA
+    )
+    regression: bool = option(False, "custom task: the label is a number to predict.", _DATA)
+    feature_dir: str | None = option(
+        None, "Folder for tokenised features, reused while nothing changed; in output_dir if"
+        " absent.", _DATA
+    )  # fmt: skip
+    write_tfrecord: bool = option(
+        False, "Also write the features as Google's train/eval/predict.tf_record.", _DATA
+    )
+    tfrecord_dir: str | None = option(
+        None, "Read such TFRecord files from this folder instead of data_dir.", _DATA
+    )
+    eval_batch_size: int = option(8, "Examples per evaluation batch.", _BATCH)
+    predict_batch_size: int = option(8, "Examples per prediction batch.", _BATCH)
+
+    def check(self):
+        """Raises `UserError` for missing flags, contradictions, and flags without effect."""
+        if not (self.do_train or self.do_eval or self.do_predict):
+            raise UserError("give at least one of --do_train, --do_eval, --do_predict")
+        if not self.output_dir:
+            raise UserError("--output_dir is required: the folder of the run")
+        if not self.model_dir and not (self.bert_config_file and self.vocab_file):
+            raise UserError(
+                "give --model_dir, or --bert_config_file and --vocab_file (and --init_checkpoint)"
+            )
+        self._contradiction(
+            bool(self.model_dir and self.init_checkpoint),
+            "--model_dir and --init_checkpoint both name the initial weights: give one of them",
+        )
+        for name in ("max_seq_length", "eval_batch_size", "predict_batch_size"):
+            _require(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
+        _require("max_seq_length", self.max_seq_length, self.max_seq_length >= 3, "3 or more")
+        rows = self.max_train_examples
+        _require("max_train_examples", rows, rows is None or rows >= 1, "1 or more")
+        self.check_training()
+        self._check_data()
+        self._check_effect()
+
+    def _check_data(self):
+        name = (self.task_name or "custom").lower()
+        stray = sorted(CUSTOM_FLAGS & self.given)
+        self._contradiction(
+            bool(stray) and name != "custom", f"--{(stray or [''])[0]} needs --task_name=custom"
+        )
+        self._contradiction(
+            self.regression and self.labels is not None,
+            "--regression predicts a number: --labels has no meaning with it",
+        )
+        self._contradiction(
+            self.write_tfrecord and self.tfrecord_dir is not None,
+            "--write_tfrecord has no effect with --tfrecord_dir: the files are there",
+        )
+        for other in ("data_dir", "feature_dir", "max_train_examples"):
+            self._contradiction(
+                self.tfrecord_dir is not None and getattr(self, other) is not None,
+                f"--{other} has no effect with --tfrecord_dir, whose files are read as they are",
+            )
+        self._contradiction(
+            "xnli_language" in self.given and (self.task_name or "xnli").lower() != "xnli",
+            "--xnli_language needs --task_name=xnli",
+        )
+
+    def _check_effect(self):
+        needs = {
+            "do_train": set(TrainingOptions.__dataclass_fields__)
+            - {"given", "output_dir", "timestamped_output_dir", "seed", "precision", "xla",
+               "distribution_strategy", "num_gpus", "tpu", "pad_to_max_length"}
+            | {"max_train_examples"},
+            "do_eval": {"keep_best", "early_stopping_patience", "eval_batch_size", "dev_file"},
+            "do_predict": {"predict_batch_size", "test_file"},
+        }  # fmt: skip
+        for mode, names in needs.items():
+            stray = sorted(names & self.given)
+            if stray and not getattr(self, mode):
+                raise UserError(f"--{stray[0]} has no effect without --{mode}")
+
+
+def _require(name, value, holds, expected):
+    if not holds:
+        raise UserError(f"--{name}={value}: expected {expected}")

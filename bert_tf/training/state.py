@@ -1,0 +1,118 @@
+"""What a killed run needs to go on: weights, optimizer, step, best-so-far, time spent."""
+
+import pathlib
+import shutil
+import time
+
+import tensorflow as tf
+
+from bert_tf import files
+from bert_tf.errors import UserError
+from bert_tf.training.optimization import create_slots
+
+STATE_FILE = "training_state.json"
+
+
+class RunState:
+    """The resumable state of a run in `output_dir`.
+
+    The tensors go to `checkpoints/state-<step>` (a `tf.train.Checkpoint`), everything else to
+    `training_state.json`, whose renaming into place is the moment the new state counts: a kill
+    before it leaves the previous state whole.
+
+    Args:
+      output_dir: folder of the run.
+      model: compiled Keras model with `global_step` and `optimizer`.
+      identity: JSON-able dict of what must not change within a run (data, batch size, seed, ...).
+      write: False on the workers of a cluster that only read.
+
+    Attributes:
+      step: optimizer updates done.
+      info: JSON-able dict that callbacks keep their own state in (best metric, evaluations, ...).
+    """
+
+    def __init__(self, output_dir, model, identity, write=True):
+        self.output_dir = pathlib.Path(output_dir)
+        self.model = model
+        self.identity = identity
+        self.write = write
+        self.step = 0
+        self.info = {}
+        self._checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
+        self._spent = 0.0
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self):
+        """Wall time of the run so far, in seconds, earlier sessions included."""
+        return self._spent + time.monotonic() - self._started
+
+    def restore(self):
+        """Loads the newest state of `output_dir`; returns its step, 0 when there is none.
+
+        Raises:
+          UserError: the run there is another one (a flag or the data changed), or its files are
+            damaged.
+        """
+        path = self.output_dir / STATE_FILE
+        if not path.exists():
+            return 0
+        saved = files.read_json(path, "training state")
+        try:
+            identity, checkpoint = saved["identity"], saved["checkpoint"]
+            self.step, self.info, self._spent = saved["step"], saved["info"], saved["seconds"]
+        except KeyError as e:
+            raise UserError(f"{path}: key {e} is missing; expected a training state") from e
+        for key, value in self.identity.items():
+            if identity.get(key) != value:
+                raise UserError(
+                    f"{path}: the run in this folder has {key}={identity.get(key)!r}, this command"
+                    f" {value!r}; give the same flags to go on with it, or another --output_dir"
+                )
+        prefix = str(self.output_dir / checkpoint)
+        create_slots(self.model.optimizer, self.model.trainable_variables)
+        try:
+            self._checkpoint.read(prefix).assert_existing_objects_matched()
+        except (tf.errors.OpError, AssertionError, LookupError, RuntimeError, ValueError) as e:
+            raise UserError(f"{prefix}: cannot restore the training state: {e}") from e
+        return self.step
+
+    def save(self, step):
+        """Writes the state after `step` updates, then deletes the one before it.
+
+        Raises:
+          UserError: the disk is full or not writable; the previous state stays in force.
+        """
+        self.step = step
+        if not self.write:
+            return
+        name = f"checkpoints/state-{step}"
+        prefix = self.output_dir / name
+        try:
+            self._checkpoint.write(str(prefix))
+        except (tf.errors.OpError, OSError) as e:
+            self._delete_all_but(self._newest())
+            raise UserError(
+                f"{prefix}: cannot write the checkpoint of step {step} (disk full?):"
+                f" {getattr(e, 'message', e)}; the one before it is intact"
+            ) from e
+        files.write_json(
+            self.output_dir / STATE_FILE,
+            {
+                "checkpoint": name,
+                "identity": self.identity,
+                "info": self.info,
+                "seconds": self.seconds,
+                "step": step,
+            },
+        )
+        self._delete_all_but(name)
+
+    def _newest(self):
+        path = self.output_dir / STATE_FILE
+        return files.read_json(path, "training state")["checkpoint"] if path.exists() else None
+
+    def _delete_all_but(self, keep):
+        for path in (self.output_dir / "checkpoints").glob("state-*"):
+            if keep is None or path.name.split(".")[0] != pathlib.Path(keep).name:
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

@@ -1,0 +1,39 @@
+"""Fine-tunes BERT on a classification or regression task, evaluates it, and predicts.
+
+The flags are Google BERT's, and so are their defaults and the files written: eval_results.txt,
+test_results.tsv, checkpoints and TensorBoard events in output_dir, plus results.json with all
+numbers of the run. output_dir becomes a model folder that the other programs here read. The same
+command again goes on where the last one stopped.
+
+Fine-tune and evaluate:
+  python run_classifier.py --do_train --do_eval --task_name=SST-2 --data_dir=glue_data/SST-2 \\
+      --model_dir=minilm --output_dir=runs/sst2
+
+Predict with the result:
+  python run_classifier.py --do_predict --data_dir=glue_data/SST-2 --model_dir=runs/sst2 \\
+      --output_dir=runs/sst2-test
+
+Your own files, with named columns:
+  python run_classifier.py --do_train --do_eval --task_name=custom --train_file=train.csv \\
+      --dev_file=dev.csv --text_column=review --label_column=stars --model_dir=minilm \\
+      --output_dir=runs/reviews
+"""
+
+from bert_tf import cli
+from bert_tf.training.options import ClassifierOptions
+
+
+def main(options):
+    """Runs the job that `options` (`ClassifierOptions`) describe."""
+    from bert_tf.training import classification  # imports TensorFlow, which --help does not need
+
+    classification.run(options)
+
+
+def cli_main():
+    """Entry point of the `bert-run-classifier` command."""
+    cli.run(ClassifierOptions, main, __doc__)
+
+
+if __name__ == "__main__":
+    cli_main()

@@ -1,0 +1,109 @@
+"""The resumable state of a run."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+
+from bert_tf.errors import UserError
+from bert_tf.training.optimization import make_optimizer
+from bert_tf.training.schedules import make_schedule
+from bert_tf.training.state import STATE_FILE, RunState
+
+
+class Model(keras.Model):
+    """One weight and a step counter."""
+
+    def __init__(self):
+        super().__init__()
+        self.global_step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.weight = tf.Variable(np.zeros([4, 3], np.float32), name="dense/kernel")
+        self.compile(make_optimizer("adamw", make_schedule("linear", 0.1, total_steps=10)))
+
+    def update(self, times=1):
+        for _ in range(times):
+            step = float(self.global_step.numpy() + 1)
+            gradient = tf.reshape(tf.range(12.0), [4, 3]) * step
+            self.optimizer.apply_gradients([(gradient, self.weight)])
+            self.global_step.assign_add(1)
+        return self.weight.numpy()
+
+
+IDENTITY = {"seed": 1, "training data": "abc", "clip_norm": 1.0}
+
+
+def saved(folder, steps=2):
+    model = Model()
+    state = RunState(folder, model, IDENTITY)
+    model.update(steps)
+    state.info["best"] = {"value": 0.5}
+    state.save(steps)
+    return model
+
+
+def test_optimizer_step_and_notes_come_back(tmp_path):
+    expected = saved(tmp_path).update(3)
+    model = Model()
+    state = RunState(tmp_path, model, IDENTITY)
+    assert state.restore() == 2
+    assert state.info == {"best": {"value": 0.5}}
+    assert state.seconds > 0
+    np.testing.assert_array_equal(model.update(3), expected)
+
+
+def test_no_state_is_step_0(tmp_path):
+    assert RunState(tmp_path, Model(), IDENTITY).restore() == 0
+
+
+def test_only_the_newest_state_is_kept(tmp_path):
+    model = saved(tmp_path)
+    RunState(tmp_path, model, IDENTITY).save(4)
+    names = {path.name.split(".")[0] for path in (tmp_path / "checkpoints").iterdir()}
+    assert names == {"state-4"}
+
+
+def test_workers_other_than_the_chief_write_nothing(tmp_path):
+    RunState(tmp_path, Model(), IDENTITY, write=False).save(2)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("key", IDENTITY)
+def test_another_run_is_refused_by_the_name_of_what_differs(tmp_path, key):
+    saved(tmp_path)
+    state = RunState(tmp_path, Model(), {**IDENTITY, key: "other"})
+    with pytest.raises(UserError, match=f"{STATE_FILE}: .*{key}=.*'other'.*--output_dir"):
+        state.restore()
+
+
+def test_a_state_file_without_a_key_is_named(tmp_path):
+    saved(tmp_path)
+    path = tmp_path / STATE_FILE
+    value = json.loads(path.read_text())
+    del value["step"]
+    path.write_text(json.dumps(value))
+    with pytest.raises(UserError, match=f"{STATE_FILE}: key 'step' is missing"):
+        RunState(tmp_path, Model(), IDENTITY).restore()
+
+
+def test_a_state_without_its_checkpoint_is_named(tmp_path):
+    saved(tmp_path)
+    (tmp_path / "checkpoints" / "state-2.index").unlink()
+    with pytest.raises(UserError, match=r"state-2: cannot restore"):
+        RunState(tmp_path, Model(), IDENTITY).restore()
+
+
+def test_a_failed_write_leaves_the_state_before(tmp_path, monkeypatch):
+    model = saved(tmp_path)
+    state = RunState(tmp_path, model, IDENTITY)
+
+    def write(prefix):
+        (tmp_path / "checkpoints" / "state-4.data-00000-of-00001").write_bytes(b"half")
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(state._checkpoint, "write", write)
+    with pytest.raises(UserError, match=r"state-4: cannot write .*No space left.*intact"):
+        state.save(4)
+    assert not list((tmp_path / "checkpoints").glob("state-4*"))
+    assert RunState(tmp_path, Model(), IDENTITY).restore() == 2

@@ -1,0 +1,1 @@
+"""Programs that measure speed, size and memory. Run them as `python benchmarks/NAME.py --help`."""

@@ -1,0 +1,195 @@
+"""Measures fine-tuning on real SST-2: ours against tf-models-official, with the same weights.
+
+    python benchmarks/finetune.py --model_dir=MODEL --data_dir=glue_data/SST-2
+
+Every variant is a process that stays alive and trains only when it is asked to, in turn, so slow
+spells of the machine hit all of them. Before any timing their logits must agree. The first steps
+of each are not counted. Speeds count real examples, input pipeline included.
+"""
+
+import os
+import sys
+
+if not __package__:
+    # Run as a script, this folder heads the search path, and its tokenize.py would hide Python's.
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+import json
+import multiprocessing
+import statistics
+import tempfile
+
+import numpy as np
+from absl import app, flags
+
+import bert_tf  # noqa: F401
+from benchmarks import environment
+from benchmarks.finetune_worker import Setup, Variant, define_flags, serve
+
+FLAGS = flags.FLAGS
+define_flags()
+flags.DEFINE_list(
+    "variants",
+    [
+        "official-128-float32",
+        "official-64-float32",
+        "ours-bucketed-float32",
+        "ours-bucketed-bfloat16",
+        "ours-64-float32",
+    ],
+    "What to measure, (ours|official)-(bucketed|LENGTH)-PRECISION[-xla]; ratios are to the first.",
+)
+flags.DEFINE_integer("rounds", 5, "Rounds in which every variant has one turn.", lower_bound=1)
+flags.DEFINE_float("round_seconds", 10, "Length of a turn; at least 4 steps.")
+flags.DEFINE_string("json", None, "Write all figures to this file.")
+
+# Largest difference of logits of the order of 1 to the first variant's.
+_TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
+_MIN_STEPS = 4
+
+
+class Worker:
+    """A variant's process, seen from the parent."""
+
+    def __init__(self, setup, variant):
+        context = multiprocessing.get_context("spawn")
+        self.variant = variant
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=serve, args=(theirs, setup, variant), daemon=True)
+        self._process.start()
+        theirs.close()
+        self.logits = self._receive()
+
+    def run(self, steps, sample):
+        """Trains `steps` batches; returns what `Trainer.run` does."""
+        self._connection.send(("run", {"steps": steps, "sample": sample}))
+        return self._receive()
+
+    def stop(self):
+        """Ends the process."""
+        self._connection.send(("stop", None))
+        self._process.join()
+
+    def _receive(self):
+        try:
+            answer = self._connection.recv()
+        except EOFError as e:
+            raise RuntimeError(f"{self.variant.name}: its process died") from e
+        if isinstance(answer, Exception):
+            raise RuntimeError(f"{self.variant.name}: {answer}") from answer
+        return answer
+
+
+def check_same_model(workers):
+    """Returns {name: largest difference of logits to the first variant}.
+
+    Raises:
+      RuntimeError: a difference is too large for the precision: not the same model.
+    """
+    differences = {}
+    for worker in workers:
+        difference = float(np.abs(worker.logits - workers[0].logits).max())
+        differences[worker.variant.name] = difference
+        limit = max(_TOLERANCE[w.variant.precision] for w in (worker, workers[0]))
+        if not difference <= limit:
+            raise RuntimeError(
+                f"{worker.variant.name}: logits differ by {difference:.2g} from those of"
+                f" {workers[0].variant.name}, expected {limit} at most"
+            )
+    return differences
+
+
+def measure(workers):
+    """Returns {name: [what each round took]}; warm-up and calibration come before and are not in.
+
+    Each variant's turns have as many steps as fit in --round_seconds at its own speed.
+    """
+    steps = {}
+    for worker in workers:
+        worker.run(2, [FLAGS.seed, 0])
+        trial = worker.run(_MIN_STEPS, [FLAGS.seed, 1])
+        per_step = trial["seconds"] / _MIN_STEPS
+        steps[worker] = max(_MIN_STEPS, round(FLAGS.round_seconds / per_step))
+    rounds = {worker.variant.name: [] for worker in workers}
+    for number in range(FLAGS.rounds):
+        for worker in workers:
+            taken = worker.run(steps[worker], [FLAGS.seed, 2, number])
+            taken["examples_per_second"] = taken["examples"] / taken["seconds"]
+            rounds[worker.variant.name].append(taken)
+    return rounds
+
+
+def table(rounds):
+    """Markdown: speed of every variant and its ratio to the first one."""
+    lines = [
+        "| variant | padded length (of whole run) | examples/s, median (range)"
+        " | CPU s per 1000 examples | peak memory | speed |",
+        "|---|---|---|---|---|---|",
+    ]
+    first = next(iter(rounds))
+    for name, turns in rounds.items():
+        speeds = [t["examples_per_second"] for t in turns]
+        cpu = statistics.median(1000 * t["cpu_seconds"] / t["examples"] for t in turns)
+        length = statistics.mean(t["padded_length"] for t in turns)
+        whole = turns[0]["padded_length_of_run"]
+        memory = max(t["peak_memory_mb"] for t in turns) / 1024
+        lines.append(
+            f"| {name} | {length:.1f} ({whole:.1f}) | {statistics.median(speeds):.1f}"
+            f" ({min(speeds):.1f} to {max(speeds):.1f}) | {cpu:.1f} | {memory:.2f} GB"
+            f" | {ratio(rounds, name, first)[0]:.2f}x |"
+        )
+    return "\n".join(lines)
+
+
+def ratio(rounds, name, base):
+    """(median, least, largest) over the rounds of how much faster `name` is than `base`."""
+    ratios = [
+        turn["examples_per_second"] / reference["examples_per_second"]
+        for turn, reference in zip(rounds[name], rounds[base], strict=True)
+    ]
+    return statistics.median(ratios), min(ratios), max(ratios)
+
+
+def comparisons(names):
+    """Pairs (ours, official): bucketed against padded, and the same length and precision."""
+    variants = {name: Variant.parse(name) for name in names}
+    for name, ours in variants.items():
+        for base, theirs in variants.items():
+            if ours.system != "ours" or theirs.system != "official" or ours.xla != theirs.xla:
+                continue
+            same = (ours.pad_to, ours.precision) == (theirs.pad_to, theirs.precision)
+            if same or (ours.pad_to is None and theirs.pad_to == 128):
+                yield name, base
+
+
+def main(argv):
+    """Runs the variants in turn and prints the table and the ratios."""
+    del argv
+    variants = [Variant.parse(name) for name in FLAGS.variants]
+    with tempfile.TemporaryDirectory() as folder:
+        setup = Setup(
+            model_dir=FLAGS.model_dir,
+            data_dir=FLAGS.data_dir,
+            feature_dir=FLAGS.feature_dir or folder,
+            batch_size=FLAGS.batch_size,
+            seed=FLAGS.seed,
+        )
+        workers = [Worker(setup, variant) for variant in variants]
+        differences = check_same_model(workers)
+        rounds = measure(workers)
+        for worker in workers:
+            worker.stop()
+    ratios = {f"{a} / {b}": ratio(rounds, a, b) for a, b in comparisons(rounds)}
+    print(environment.describe())
+    print(f"batch {FLAGS.batch_size}, {FLAGS.rounds} rounds of about {FLAGS.round_seconds:g} s")
+    print(f"largest difference of logits before training: {max(differences.values()):.1e}\n")
+    print(table(rounds) + "\n")
+    for name, (median, least, largest) in ratios.items():
+        print(f"{name}: {median:.2f}x ({least:.2f} to {largest:.2f})")
+    if FLAGS.json:
+        with open(FLAGS.json, "w", encoding="utf-8") as file:
+            json.dump({"logits": differences, "ratios": ratios, "rounds": rounds}, file, indent=2)
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -16,10 +16,12 @@ from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.data.batching import train_plan
 from bert_tf.data.features import fingerprint
 from bert_tf.errors import UserError
-from bert_tf.training import distribution, evaluation, inputs, loop, sources
+from bert_tf.training import distribution, evaluation, inputs, loop, mask_training, sources
 from bert_tf.training.allocator import keep_freed_memory
+from bert_tf.training.distillation import Distillation
 from bert_tf.training.model import SequenceClassifier
 from bert_tf.training.optimization import make_optimizer
+from bert_tf.training.pruning_options import MASK_FLAGS, TEACHER_FLAGS
 from bert_tf.training.schedules import make_schedule
 from bert_tf.training.summaries import Summaries
 
@@ -33,6 +35,7 @@ class Job:
     strategy: object
     source: LoadedModel
     data: inputs.Inputs
+    masks: bool = False
     model: SequenceClassifier | None = None
     seconds: dict = dataclasses.field(default_factory=dict)
 
@@ -92,6 +95,8 @@ def _prepare(options):
         output_dir /= datetime.datetime.fromtimestamp(now).strftime("%Y-%m-%d-%H:%M:%S")
     files.make_output_dir(output_dir)
     source = sources.load(options, output_dir)
+    masks = mask_training.trains_masks(options, source)
+    source = dataclasses.replace(source, config=mask_training.configure(options, source))
 
     def build(chief):
         write_tfrecord = options.write_tfrecord and chief
@@ -100,32 +105,67 @@ def _prepare(options):
 
     # The other workers of a cluster find the chief's features ready.
     data = distribution.chief_first(strategy, build)
-    return Job(options, output_dir, strategy, source, data)
+    return Job(options, output_dir, strategy, source, data, masks)
 
 
 def _build_model(job):
-    """Creates the model and its optimizer in the strategy's scope, with the initial weights."""
-    options, task = job.options, job.task
+    """Creates the model in the strategy's scope, with the initial weights."""
     with distribution.scope(job.strategy):
-        job.model = SequenceClassifier(
-            job.source.config,
-            num_outputs=1 if task.labels is None else len(task.labels),
-            regression=task.labels is None,
-            seed=options.seed,
-        )
-        if job.source.arrays is not None:
-            report = assign_arrays(
-                job.model.trainable_variables,
-                job.source.arrays,
-                job.source.source,
-                left=job.source.left,
-            )
+        job.model, report = _classifier(job, job.source, job.masks)
+        if report:
             logging.info("\n%s", report.table())
-            if not options.do_train and "output_weights" not in report.loaded:
-                raise UserError(
-                    f"{job.source.source}: holds no classifier for the {len(task.labels or [1])}"
-                    f" outputs of task {task.name}: give a fine-tuned model, or --do_train"
-                )
+            if not job.options.do_train:
+                _require_classifier(job, job.source, report, ", or --do_train")
+        if job.masks:
+            mask_training.start_masks(job.options, job.source, job.model.encoder)
+
+
+def _classifier(job, source, masks=False):
+    """(`SequenceClassifier` for the run's task with the weights of `source`, `LoadReport`)."""
+    task = job.task
+    model = SequenceClassifier(
+        source.config,
+        num_outputs=1 if task.labels is None else len(task.labels),
+        regression=task.labels is None,
+        seed=job.options.seed,
+        encoder=mask_training.build_encoder(source.config, source.arrays, masks),
+    )
+    if source.arrays is None:
+        return model, None
+    return model, assign_arrays(
+        model.trainable_variables, source.arrays, source.source, left=source.left
+    )
+
+
+def _require_classifier(job, source, report, alternative=""):
+    if "output_weights" not in report.loaded:
+        raise UserError(
+            f"{source.source}: holds no classifier for the {len(job.task.labels or [1])} outputs"
+            f" of task {job.task.name}: give a fine-tuned model{alternative}"
+        )
+
+
+def _distillation(job):
+    """The loss that draws the model to `--teacher_model_dir`, or None."""
+    options = job.options
+    if not options.teacher_model_dir:
+        return None
+    source = load_model(options.teacher_model_dir)
+    if source.config.vocab_size != job.source.config.vocab_size:
+        raise UserError(
+            f"--teacher_model_dir: {source.source} has a vocabulary of {source.config.vocab_size},"
+            f" the student's has {job.source.config.vocab_size}"
+        )
+    teacher, report = _classifier(job, source)
+    _require_classifier(job, source, report)
+    return Distillation(
+        teacher,
+        job.source.config,
+        temperature=options.distillation_temperature,
+        logits_weight=options.distillation_logits_weight,
+        hidden_weight=options.distillation_hidden_weight,
+        label_weight=options.distillation_label_weight,
+    )
 
 
 def _train(job):
@@ -205,10 +245,17 @@ def _compile(job, total_steps):
         )
         if options.precision == "float16":
             optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
+        pruner = None
+        if job.masks:
+            pruner = mask_training.make_pruner(options, job.source, job.model.encoder, total_steps)
         job.model.compile(
             optimizer=optimizer,
             clip_norm=options.clip_norm or None,
             accumulation_steps=options.gradient_accumulation_steps,
+            pruner=pruner,
+            train_weights=options.learning_rate > 0,
+            regularization_scale=options.regularization_scale,
+            distillation=_distillation(job),
             jit_compile=options.xla,
             steps_per_execution=options.steps_per_execution,
         )
@@ -234,7 +281,10 @@ def _identity(job, plan):
         "gradient_accumulation_steps",
         "precision",
         "max_seq_length",
+        "regularization_scale",
     )
+    for parts in (MASK_FLAGS if job.masks else (), TEACHER_FLAGS | {"teacher_model_dir"}):
+        names += tuple(sorted(parts))
     return {
         **{name: getattr(options, name) for name in names},
         "task": job.task.name,

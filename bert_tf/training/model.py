@@ -5,7 +5,10 @@ import tf_keras as keras
 
 from bert_tf.encoder import BertEncoder, dropout_seed
 from bert_tf.heads import ClassifierHead
-from bert_tf.training.optimization import apply_gradients, clip_by_global_norm
+from bert_tf.training.optimization import apply_gradients, clip_by_global_norm, create_slots
+from flop.hard_concrete import gate_seed
+
+_GATE_NOISE = 0x6A7E  # keeps the gates' noise apart from the dropout masks of the same step
 
 
 class SequenceClassifier(keras.Model):
@@ -51,29 +54,76 @@ class SequenceClassifier(keras.Model):
         self.distribute_reduction_method = "first"
         self.clip_norm = 1.0
         self.accumulation_steps = 1
+        self.pruner = None
+        self.train_weights = True
+        self.regularization_scale = 0.0
+        self._distillation = None
 
-    def compile(self, optimizer, clip_norm=1.0, accumulation_steps=1, **kwargs):
+    def compile(
+        self,
+        optimizer,
+        clip_norm=1.0,
+        accumulation_steps=1,
+        pruner=None,
+        train_weights=True,
+        regularization_scale=0.0,
+        distillation=None,
+        **kwargs,
+    ):
         """Prepares for `fit`.
 
         Args:
           optimizer: from `optimization.make_optimizer`.
-          clip_norm: limit of the gradients' global norm (Google: 1.0); None for no clipping.
+          clip_norm: limit of the gradients' global norm (Google: 1.0); None for no clipping. The
+            gates' gradients are neither clipped nor part of the norm.
           accumulation_steps: micro-batches that each global batch is cut into; the update is
             that of the whole batch, the memory that of one micro-batch.
+          pruner: `flop.pruner.Pruner` of the encoder's gates; None trains no gates.
+          train_weights: False trains the gates alone: no weight has a gradient or a slot.
+          regularization_scale: times half the squared norm of every kernel of encoder and pooler
+            is added to the loss.
+          distillation: `distillation.Distillation`, whose loss is added; None for none.
           **kwargs: `jit_compile`, `steps_per_execution`, ... of `keras.Model.compile`.
         """
         super().compile(optimizer=optimizer, **kwargs)
         self.clip_norm = clip_norm
         self.accumulation_steps = accumulation_steps
+        self.pruner = pruner
+        self.train_weights = train_weights
+        self.regularization_scale = regularization_scale
+        # Inside a function, where Keras does not take the teacher's weights for the model's.
+        self._distillation = distillation and (lambda: distillation)
+
+    @property
+    def trained_weights(self):
+        """The variables that the optimizer updates: all but gates, or none."""
+        if not self.train_weights:
+            return []
+        return [v for v in self.trainable_variables if not v.name.endswith("/log_alpha:0")]
+
+    def create_slots(self):
+        """Creates the variables of all optimizers, which the first update would else do."""
+        create_slots(self.optimizer, self.trained_weights)
+        if self.pruner:
+            self.pruner.create_slots()
 
     def call(self, inputs, training=None):
         """Returns float32 logits [batch, num_outputs] of the three int32 inputs [batch, seq]."""
+        return self.forward(inputs, training)[0]
+
+    def forward(self, inputs, training=None):
+        """Returns (logits, hidden states): those of `call`, and what each layer gave on the way.
+
+        Returns:
+          float32 [batch, num_outputs], and a list of float [batch, seq, hidden]: the embedding
+          output, then each layer's; the last layer computes the first token only.
+        """
         encoder = self.encoder
         hidden = encoder.embed(inputs["input_word_ids"], inputs["input_type_ids"], training)
-        sequence, _ = encoder.transform(
+        sequence, states = encoder.transform(
             hidden, inputs["input_mask"], training=training, first_token_only=True
         )
-        return self.classifier(encoder.pool(sequence), training=training)
+        return self.classifier(encoder.pool(sequence), training=training), [hidden, *states]
 
     def example_losses(self, labels, logits):
         """Returns float32 losses [batch]: cross-entropy of int labels, or squared error."""
@@ -82,61 +132,99 @@ class SequenceClassifier(keras.Model):
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
 
     def train_step(self, data):
-        """One update; returns the global batch's mean `loss` and unclipped `grad_norm`."""
+        """One update of weights, gates and multipliers.
+
+        Returns:
+          Scalars of the global batch: mean `loss`, unclipped `grad_norm`, and, where they are
+          used, `distillation_loss`, `l2_regularization_loss` and the logs of `Pruner.update`.
+        """
         inputs, labels = data
-        variables = self.trainable_variables
+        weights, gates = self.trained_weights, self.pruner.gates if self.pruner else []
         replica = tf.distribute.get_replica_context()
         total = tf.shape(labels)[0]
         if replica.num_replicas_in_sync > 1:
             total = replica.all_reduce("sum", total)
-        seed = tf.random.experimental.stateless_fold_in(
-            tf.stack([tf.cast(self.global_step, tf.int32), self.seed]),
-            replica.replica_id_in_sync_group,
-        )
+        step_seed = tf.stack([tf.cast(self.global_step, tf.int32), self.seed])
+        seed = tf.random.experimental.stateless_fold_in(step_seed, replica.replica_id_in_sync_group)
         weight = 1.0 / tf.cast(total, tf.float32)
-        loss, gradients = self._batch_gradients(inputs, labels, weight, seed, variables)
+        with gate_seed(tf.random.experimental.stateless_fold_in(step_seed, _GATE_NOISE)):
+            losses, gradients = self._batch_gradients(
+                inputs, labels, weight, seed, [*weights, *gates]
+            )
         if replica.num_replicas_in_sync > 1:
-            loss = replica.all_reduce("sum", loss)
+            losses = replica.all_reduce("sum", losses)
             gradients = replica.all_reduce("sum", gradients)
         if isinstance(self.optimizer, keras.mixed_precision.LossScaleOptimizer):
             gradients = self.optimizer.get_unscaled_gradients(gradients)
-        gradients, norm = clip_by_global_norm(gradients, self.clip_norm)
-        apply_gradients(self.optimizer, gradients, variables)
+        logs = {"loss": losses[0]}
+        if self._distillation:
+            logs["distillation_loss"] = losses[1]
+        gradients, slopes = gradients[: len(weights)], gradients[len(weights) :]
+        if self.regularization_scale:
+            gradients, logs["l2_regularization_loss"] = self._regularized(gradients, weights)
+        elif self.pruner:
+            logs["l2_regularization_loss"] = tf.constant(0.0)
+        gradients, logs["grad_norm"] = clip_by_global_norm(gradients, self.clip_norm)
+        if self.pruner:
+            logs |= self.pruner.update(self.global_step, slopes)
+        if weights:
+            apply_gradients(self.optimizer, gradients, weights)
         self.global_step.assign_add(1)
-        return {"loss": loss, "grad_norm": norm}
+        return logs
+
+    def _regularized(self, gradients, weights):
+        """(gradients with those of the l2 loss, that loss) of the kernels of encoder and pooler."""
+        scale = self.regularization_scale
+        kernels = [v for v in self.trainable_variables if _is_regularized(v.name)]
+        loss = scale * tf.add_n([tf.nn.l2_loss(tf.convert_to_tensor(v)) for v in kernels])
+        added = [
+            g + scale * tf.convert_to_tensor(v) if _is_regularized(v.name) else g
+            for g, v in zip(gradients, weights, strict=True)
+        ]
+        return added, loss
 
     def _batch_gradients(self, inputs, labels, weight, seed, variables):
-        """(sum of example losses * weight, its gradients), over all micro-batches of the batch."""
+        """(sums of example losses * weight, gradients), over all micro-batches of the batch."""
         count = self.accumulation_steps
         if count == 1:
             return self._gradients(inputs, labels, weight, seed, variables)
 
-        def add_micro_batch(index, loss, sums):
+        def add_micro_batch(index, losses, sums):
             micro = [_micro_batch(x, index, count) for x in tf.nest.flatten((inputs, labels))]
             x, y = tf.nest.pack_sequence_as((inputs, labels), micro)
             micro_seed = tf.random.experimental.stateless_fold_in(seed, index)
             more, gradients = self._gradients(x, y, weight, micro_seed, variables)
             sums = [s + tf.convert_to_tensor(g) for s, g in zip(sums, gradients, strict=True)]
-            return index + 1, loss + more, sums
+            return index + 1, losses + more, sums
 
         zeros = [tf.zeros(v.shape, tf.float32) for v in variables]
-        _, loss, sums = tf.while_loop(
+        _, losses, sums = tf.while_loop(
             lambda index, *_: index < count,
             add_micro_batch,
-            (tf.constant(0), tf.constant(0.0), zeros),
+            (tf.constant(0), tf.zeros([2 if self._distillation else 1]), zeros),
             parallel_iterations=1,
             maximum_iterations=count,
         )
-        return loss, sums
+        return losses, sums
 
     def _gradients(self, inputs, labels, weight, seed, variables):
-        with tf.GradientTape() as tape, dropout_seed(seed):
-            logits = self(inputs, training=True)
-            loss = tf.reduce_sum(self.example_losses(labels, logits)) * weight
-            scaled = loss
+        """([task loss, and distillation loss if there is a teacher] * weight, gradients)."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape, dropout_seed(seed):
+            tape.watch(variables)
+            logits, states = self.forward(inputs, training=True)
+            losses = [tf.reduce_sum(self.example_losses(labels, logits)) * weight]
+            total = losses[0]
+            if self._distillation:
+                distillation = self._distillation()
+                losses.append(tf.reduce_sum(distillation(inputs, logits, states)) * weight)
+                total = distillation.label_weight * losses[0] + losses[1]
             if isinstance(self.optimizer, keras.mixed_precision.LossScaleOptimizer):
-                scaled = self.optimizer.get_scaled_loss(loss)
-        return loss, tape.gradient(scaled, variables)
+                total = self.optimizer.get_scaled_loss(total)
+        return tf.stack(losses), tape.gradient(total, variables)
+
+
+def _is_regularized(name):
+    return name.startswith("bert/") and name.endswith("/kernel:0")
 
 
 def _micro_batch(x, index, count):

@@ -5,6 +5,7 @@ import typing
 
 from bert_tf.errors import UserError
 from bert_tf.options import option
+from bert_tf.training import pruning_options
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 STRATEGIES = ("off", "one_device", "mirrored", "multi_worker_mirrored", "tpu")
@@ -58,7 +59,9 @@ class TrainingOptions:
     log_steps: int = option(10, "Updates between TensorBoard points.", _RUN)
     seed: int = option(42, "Seed of initialisation, data order and dropout.", _RUN)
 
-    learning_rate: float = option(5e-5, "Peak learning rate.", _TRAIN)
+    learning_rate: float = option(
+        5e-5, "Peak learning rate; 0 trains masks alone, the weights stay.", _TRAIN
+    )
     lr_schedule: str = option(
         "linear",
         "Learning rate after the warm-up: linear to zero, constant, or noam (inverse square root).",
@@ -124,9 +127,9 @@ class TrainingOptions:
             "log_steps",
         ):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
-        for name in ("learning_rate", "num_train_epochs"):
-            _require(name, getattr(self, name), getattr(self, name) > 0, "a number above 0")
-        for name in ("weight_decay", "clip_norm", "early_stopping_patience"):
+        epochs = self.num_train_epochs
+        _require("num_train_epochs", epochs, epochs > 0, "a number above 0")
+        for name in ("learning_rate", "weight_decay", "clip_norm", "early_stopping_patience"):
             _require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
         share = self.warmup_proportion
         _require("warmup_proportion", share, 0 <= share < 1, "a share in [0, 1)")
@@ -166,10 +169,13 @@ class TrainingOptions:
 
 
 @dataclasses.dataclass(kw_only=True)
-class ClassifierOptions(TrainingOptions):
+class ClassifierOptions(pruning_options.PruningOptions, TrainingOptions):
     """Options of `run_classifier.py` and of `classification.run`."""
 
-    GROUPS: typing.ClassVar = (_WORK, _MODEL, _DATA, _RUN, _TRAIN, _BATCH, _SPEED)
+    GROUPS: typing.ClassVar = (
+        _WORK, _MODEL, _DATA, _RUN, _TRAIN, _BATCH, _SPEED,
+        pruning_options.GROUP, pruning_options.TEACHER_GROUP,
+    )  # fmt: skip
 
     do_train: bool = option(False, "Fine-tune.", _WORK)
     do_eval: bool = option(
@@ -255,6 +261,7 @@ class ClassifierOptions(TrainingOptions):
         rows = self.max_train_examples
         _require("max_train_examples", rows, rows is None or rows >= 1, "1 or more")
         self.check_training()
+        self.check_pruning()
         self._check_data()
         self._check_effect()
 
@@ -287,6 +294,7 @@ class ClassifierOptions(TrainingOptions):
             "do_train": set(TrainingOptions.__dataclass_fields__)
             - {"given", "output_dir", "timestamped_output_dir", "seed", "precision", "xla",
                "distribution_strategy", "num_gpus", "tpu", "pad_to_max_length"}
+            | (set(pruning_options.PruningOptions.__dataclass_fields__) - {"mask_evaluation"})
             | {"max_train_examples"},
             "do_eval": {"keep_best", "early_stopping_patience", "eval_batch_size", "dev_file"},
             "do_predict": {"predict_batch_size", "test_file"},

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from bert_tf import files
 from bert_tf.errors import UserError
-from bert_tf.training.optimization import create_slots
 
 STATE_FILE = "training_state.json"
 
@@ -22,7 +21,7 @@ class RunState:
 
     Args:
       output_dir: folder of the run.
-      model: compiled Keras model with `global_step` and `optimizer`.
+      model: compiled `SequenceClassifier`.
       identity: JSON-able dict of what must not change within a run (data, batch size, seed, ...).
       write: False on the workers of a cluster that only read.
 
@@ -70,7 +69,7 @@ class RunState:
                     f" {value!r}; give the same flags to go on with it, or another --output_dir"
                 )
         prefix = str(self.output_dir / checkpoint)
-        create_slots(self.model.optimizer, self.model.trainable_variables)
+        self.model.create_slots()
         try:
             self._checkpoint.read(prefix).assert_existing_objects_matched()
         except (tf.errors.OpError, AssertionError, LookupError, RuntimeError, ValueError) as e:

@@ -119,7 +119,7 @@ def test_an_empty_share_has_no_loss_and_no_gradient(tmp_path):
     model = SequenceClassifier(load_model(folder).config, num_outputs=2)
     names = ("input_word_ids", "input_mask", "input_type_ids")
     inputs = {name: np.zeros([0, 5], np.int32) for name in names}
-    loss, gradients = model._gradients(
+    (loss,), gradients = model._gradients(
         inputs, np.zeros([0], np.int32), 1.0, (0, 0), model.trainable_variables
     )
     assert float(loss) == 0

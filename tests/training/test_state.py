@@ -22,6 +22,9 @@ class Model(keras.Model):
         self.weight = tf.Variable(np.zeros([4, 3], np.float32), name="dense/kernel")
         self.compile(make_optimizer("adamw", make_schedule("linear", 0.1, total_steps=10)))
 
+    def create_slots(self):
+        self.optimizer.build(self.trainable_variables)
+
     def update(self, times=1):
         for _ in range(times):
             step = float(self.global_step.numpy() + 1)

@@ -1,0 +1,1 @@
+"""The first lever: encoder kernels made of factors, with masks, or cut to a smaller rank."""

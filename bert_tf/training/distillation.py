@@ -1,0 +1,92 @@
+"""Distillation: the loss that draws a student to a teacher's logits and hidden states."""
+
+import tensorflow as tf
+
+from bert_tf.errors import UserError
+
+
+class Distillation:
+    """Per-example distillation losses of a classifier or regressor.
+
+    Logits: T^2 times the cross-entropy of the student's softened class probabilities to the
+    teacher's (Hinton et al., 2015), or the squared error of a regression. Hidden states: mean
+    squared error over real tokens between the student's layers and those of the teacher spread
+    evenly over its depth, divided by the mean square of the teacher's (after TinyBERT, Jiao et
+    al., 2020), so that 1 means "no better than zeros" whatever the model.
+
+    Args:
+      teacher: `SequenceClassifier` of the same task; it is run without dropout and never trained.
+      student_config: `BertConfig` of the student.
+      temperature: T, above 0.
+      logits_weight, hidden_weight: factors of the two losses; 0 leaves one out.
+      label_weight: factor of the task's own loss beside them.
+
+    Raises:
+      UserError: the hidden sizes differ while hidden states are to be compared.
+    """
+
+    def __init__(
+        self,
+        teacher,
+        student_config,
+        temperature=2.0,
+        logits_weight=1.0,
+        hidden_weight=1.0,
+        label_weight=1.0,
+    ):
+        if hidden_weight and teacher.config.hidden_size != student_config.hidden_size:
+            raise UserError(
+                f"--teacher_model_dir: hidden_size {teacher.config.hidden_size} of the teacher is"
+                f" not the student's {student_config.hidden_size}: give"
+                " --distillation_hidden_weight=0 to compare logits alone"
+            )
+        self._teacher = teacher
+        self.temperature = temperature
+        self.logits_weight = logits_weight
+        self.hidden_weight = hidden_weight
+        self.label_weight = label_weight
+        depth, own = teacher.config.num_hidden_layers, student_config.num_hidden_layers
+        self.layers = [round(i * depth / own) for i in range(own + 1)]
+
+    def __call__(self, inputs, logits, states):
+        """Returns float32 losses [batch].
+
+        Args:
+          inputs: the student's inputs, dict of int32 [batch, seq].
+          logits: the student's, float32 [batch, num_outputs].
+          states: the student's hidden states, see `SequenceClassifier.forward`.
+        """
+        wanted, teacher_states = self._teacher.forward(inputs, training=False)
+        wanted = tf.stop_gradient(wanted)
+        losses = self.logits_weight * self._logits_losses(wanted, logits)
+        if self.hidden_weight:
+            mask = tf.cast(inputs["input_mask"], tf.float32)
+            chosen = [tf.stop_gradient(teacher_states[i]) for i in self.layers]
+            losses += self.hidden_weight * hidden_losses(chosen, states, mask)
+        return losses
+
+    def _logits_losses(self, wanted, logits):
+        if self._teacher.regression:
+            return tf.square(wanted[:, 0] - logits[:, 0])
+        softened = tf.nn.softmax(wanted / self.temperature)
+        losses = tf.nn.softmax_cross_entropy_with_logits(softened, logits / self.temperature)
+        return self.temperature**2 * losses
+
+
+def hidden_losses(wanted, found, mask):
+    """Returns float32 [batch]: relative squared errors over real tokens, mean over the states.
+
+    Args:
+      wanted, found: lists of float [batch, seq or 1, hidden]; one that holds the first token only
+        is compared there.
+      mask: float32 [batch, seq], 1 for real tokens.
+    """
+    total = 0.0
+    for target, state in zip(wanted, found, strict=True):
+        target, state = tf.cast(target, tf.float32), tf.cast(state, tf.float32)
+        tokens = tf.shape(state)[1]
+        weights = mask[:, :tokens]
+        errors = tf.reduce_mean(tf.square(target[:, :tokens] - state), -1) * weights
+        scale = tf.reduce_mean(tf.square(target[:, :tokens]), -1) * weights
+        total += tf.reduce_sum(errors, -1) / tf.maximum(tf.reduce_sum(scale, -1), 1e-6)
+    return total / len(found)

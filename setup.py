@@ -13,9 +13,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["bert_tf", "bert_tf.*", "flop", "flop.*"]),
-    py_modules=["convert_checkpoint", "run_classifier"],
+    py_modules=["convert_checkpoint", "factorize", "remove_mask", "run_classifier"],
     install_requires=[
         "absl-py",
+        "matplotlib",
         "numpy",
         "safetensors",
         "scikit-learn",
@@ -25,11 +26,14 @@ setup(
         "tensorflow-text==2.20.*",
         "tf-keras==2.20.*",
         "tf-models-official==2.20.*",
+        "threadpoolctl",
     ],
     extras_require={"test": ["hypothesis", "pytest", "ruff"]},
     entry_points={
         "console_scripts": [
             "bert-convert-checkpoint=convert_checkpoint:cli_main",
+            "bert-factorize=factorize:cli_main",
+            "bert-remove-mask=remove_mask:cli_main",
             "bert-run-classifier=run_classifier:cli_main",
         ]
     },

@@ -99,6 +99,8 @@ class FactorizedDense(keras.layers.Layer):
         narrow = tf.matmul(tf.reshape(inputs, [-1, kernel_p.shape[0]]), kernel_p)
         if self.mask is not None:
             narrow = self.mask(narrow, training=training)
+        if self.rank == 0:  # oneDNN's fused product aborts the process on an inner dimension of 0
+            narrow, kernel_q = tf.pad(narrow, [[0, 0], [0, 1]]), tf.pad(kernel_q, [[0, 1], [0, 0]])
         outputs = tf.matmul(narrow, kernel_q)
         if bias is not None:
             outputs = tf.nn.bias_add(outputs, bias)

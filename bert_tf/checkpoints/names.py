@@ -80,5 +80,10 @@ def head_shapes(config):
 
 
 def is_optional(name):
-    """Whether an encoder may lack the variable: the pooler, which some models do not have."""
-    return not name.startswith("bert/") or name.startswith("bert/pooler/")
+    """Whether an encoder may lack the variable: the pooler, and gates, which begin open."""
+    return not name.startswith("bert/") or name.startswith("bert/pooler/") or is_gate(name)
+
+
+def is_gate(name):
+    """Whether `name` is the log_alpha of a masked kernel."""
+    return name.endswith("_g/log_alpha")

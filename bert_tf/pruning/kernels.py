@@ -53,7 +53,7 @@ def factorized_ranks(config, arrays=None):
 
 def is_masked(arrays):
     """Whether the arrays hold gates."""
-    return any(name.endswith("_g/log_alpha") for name in arrays or ())
+    return any(map(names.is_gate, arrays or ()))
 
 
 def mask_evaluation(config):

@@ -12,6 +12,7 @@ from absl import logging
 
 from bert_tf import files
 from bert_tf.checkpoints.model_folder import LoadedModel, load_model, save_model_folder
+from bert_tf.checkpoints.names import dense_scopes
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.data.batching import train_plan
 from bert_tf.data.features import fingerprint
@@ -22,6 +23,7 @@ from bert_tf.training.distillation import Distillation
 from bert_tf.training.model import SequenceClassifier
 from bert_tf.training.optimization import make_optimizer
 from bert_tf.training.pruning_options import MASK_FLAGS, TEACHER_FLAGS
+from bert_tf.training.pruning_summaries import PruningSummaries, values_in_force
 from bert_tf.training.schedules import make_schedule
 from bert_tf.training.summaries import Summaries
 
@@ -188,6 +190,7 @@ def _train(job):
         )
     _compile(job, plan.steps)
     best_dir = job.output_dir / "best"
+    summaries = Summaries(job.output_dir)
     result = loop.train_and_evaluate(
         job.model,
         loop.TrainSpec(store, plan, job.data.pad_to, multiple),
@@ -197,13 +200,16 @@ def _train(job):
             identity=_identity(job, plan),
             save_checkpoints_steps=options.save_checkpoints_steps,
             save_best=(lambda model: _save(job, best_dir)) if options.keep_best else None,
+            may_be_best=mask_training.near_target(job.model.pruner) if job.masks else None,
             early_stopping_patience=options.early_stopping_patience,
             log_steps=options.log_steps,
             strategy=job.strategy,
         ),
+        callbacks=_callbacks(job, summaries, plan.steps),
+        summaries=summaries,
     )
     metrics, step = result.metrics, result.step
-    if options.keep_best and job.chief:
+    if options.keep_best and job.chief and result.best:
         best = load_model(best_dir)
         assign_arrays(job.model.trainable_variables, best.arrays, str(best_dir))
         metrics, step = result.best["metrics"], result.best["step"]
@@ -226,6 +232,14 @@ def _train(job):
         "padding_share": plan.padding_share,
         "seconds": seconds,
     }
+
+
+def _callbacks(job, summaries, total_steps):
+    if not (job.masks and job.chief):
+        return []
+    kernels = dense_scopes(job.source.config)
+    every = job.options.log_steps
+    return [PruningSummaries(summaries, job.model.pruner, kernels, total_steps, every)]
 
 
 def _compile(job, total_steps):
@@ -352,9 +366,12 @@ def _report(job, results):
     }
     files.write_json(job.output_dir / "results.json", results)
     summaries = Summaries(job.output_dir)
-    summaries.text("Hyperparameters", results["options"])
+    described = results["options"]
+    if job.model.pruner:
+        described = {**described, **values_in_force(job.source.config, job.model.pruner)}
+    summaries.text("Hyperparameters", described)
     if results.get("metrics"):
-        summaries.hparams(results["options"], evaluation.report_names(results["metrics"]))
+        summaries.hparams(described, evaluation.report_names(results["metrics"]))
     first = next(iter(results["metrics"].values()), {})
     outcome = "  ".join(f"{k} {v:.4f}" for k, v in first.items())
     logging.info("%s: %s  (%s)", job.task.name, outcome or "done", job.output_dir)

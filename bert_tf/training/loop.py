@@ -59,6 +59,8 @@ class RunConfig:
       identity: what must be equal for that, see `RunState`.
       save_checkpoints_steps: updates between checkpoints; each one is evaluated.
       save_best: callable (model) that stores the best model so far; None keeps no best.
+      may_be_best: callable () -> whether the weights of this moment qualify as best; None for
+        always. (While masks are on their way to their sparsity, being better means little.)
       early_stopping_patience: stop after this many evaluations without a better one; 0 never.
       log_steps: updates between TensorBoard points.
       strategy: `tf.distribute.Strategy` or None.
@@ -68,6 +70,7 @@ class RunConfig:
     identity: dict
     save_checkpoints_steps: int = 1000
     save_best: Callable | None = None
+    may_be_best: Callable | None = None
     early_stopping_patience: int = 0
     log_steps: int = 10
     strategy: Any = None
@@ -91,6 +94,7 @@ def train_and_evaluate(
     eval_spec: EvalSpec | None,
     run_config: RunConfig,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    summaries: Summaries | None = None,
 ) -> Result:
     """Trains to the end of the plan; checkpoints, evaluates and resumes on the way.
 
@@ -98,6 +102,7 @@ def train_and_evaluate(
       model: compiled `SequenceClassifier`, initialised; a checkpoint in output_dir wins over it.
       train_spec, eval_spec, run_config: see their classes; eval_spec None evaluates nothing.
       callbacks: more Keras callbacks, called before the checkpoint is written.
+      summaries: where the chief's events go, for callbacks that write some too; None makes one.
 
     Returns:
       `Result`; its metrics are those of the final weights.
@@ -112,7 +117,7 @@ def train_and_evaluate(
     model.stop_training = False
     if start:
         logging.info("going on from step %d of %d in %s", start, plan.steps, state.output_dir)
-    summaries = Summaries(run_config.output_dir) if chief else None
+    summaries = (summaries or Summaries(run_config.output_dir)) if chief else None
     reports = _reports(plan, start, summaries, run_config.log_steps) if chief else []
     checkpoints = CheckpointAndEvaluate(
         state, eval_spec, run_config, plan.steps, summaries, reports
@@ -241,6 +246,8 @@ class CheckpointAndEvaluate(keras.callbacks.Callback):
         name = self.eval_spec.task.metrics[0]
         value = next(iter(metrics.values()))[name]
         info = self.state.info
+        if self.run_config.may_be_best and not self.run_config.may_be_best():
+            return
         if value > info.get("best", {}).get("value", -math.inf):
             info["best"] = {"metric": name, "value": value, "step": step, "metrics": metrics}
             if self.run_config.save_best and self.summaries:

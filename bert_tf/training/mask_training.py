@@ -18,6 +18,7 @@ from flop.pruner import Pruner
 
 # The original divides by sqrt(768) whatever the hidden size; its rates are to mean the same here.
 _NOAM_SIZE = 768
+_NEAR = 0.02  # asappresearch/flop keeps a best model only this close to its target
 
 
 def trains_masks(options, source):
@@ -64,7 +65,7 @@ def trains_masks(options, source):
 
 
 def configure(options, source):
-    """Returns the run's `BertConfig`: the model's, with the dropout and mask evaluation asked for."""
+    """Returns the run's `BertConfig`: the model's, with dropout and mask evaluation as asked."""
     changes = {
         name: getattr(options, name)
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob")
@@ -131,6 +132,11 @@ def make_pruner(options, source, encoder, total_steps):
         pruner.target_warmup,
     )
     return pruner
+
+
+def near_target(pruner):
+    """Returns the callable that says whether cutting now would come within 0.02 of the target."""
+    return lambda: pruner.removed_sparsity() > pruner.target_sparsity - _NEAR
 
 
 def masked_layers(encoder):

@@ -36,6 +36,17 @@ class Summaries:
         self._scalars("eval", step, values)
         self.flush()
 
+    def histograms(self, step, values):
+        """Writes {name: numbers of any shape} of training at `step`, as distributions."""
+        with self._writer("train").as_default(step=step):
+            for name, value in values.items():
+                tf.summary.histogram(name, value)
+
+    def image(self, step, name, pixels):
+        """Writes a picture, uint8 [height, width, 3], of training at `step`."""
+        with self._writer("train").as_default(step=step):
+            tf.summary.image(name, pixels[None])
+
     def text(self, name, rows):
         """Writes a table once, at step 0.
 

@@ -1,0 +1,186 @@
+"""Pruning of any Sequential or functional tf_keras model with dense layers."""
+
+import tensorflow as tf
+import tf_keras as keras
+
+from flop import compaction, decomposition
+from flop.factorized_dense import FactorizedDense
+from flop.pruner import Pruner
+from flop.report import KernelRow, table
+
+
+def factorize(model, masked=False, skip=()):
+    """Returns a copy of a model whose `Dense` layers are factorised by a thin SVD: same outputs.
+
+    Args:
+      model: built `keras.Sequential` or functional model; it is left as it is.
+      masked: whether every rank gets a hard-concrete gate, for `PruningModel`.
+      skip: names of dense layers to leave dense (a small output layer, say).
+
+    Raises:
+      ValueError: a subclassed model, no dense layer, or a name in `skip` that is none.
+    """
+    dense = {x.name for x in model.layers if isinstance(x, keras.layers.Dense)}
+    unknown = sorted(set(skip) - dense)
+    if unknown or not dense - set(skip):
+        raise ValueError(
+            f"skip={list(skip)}: expected some of the dense layers of {model.name}, and not all;"
+            f" they are {sorted(dense)}"
+        )
+
+    def replace(layer):
+        if layer.name not in dense - set(skip):
+            return None
+        d_in, units = layer.kernel.shape
+        new = _factorized(layer, d_in, units, min(d_in, units), masked)
+        p, q = decomposition.svd(layer.kernel.numpy())
+        return new, {"kernel_p": p, "kernel_q": q, "bias": _bias(layer)}
+
+    return _copy(model, replace)
+
+
+def compact(model, threshold=0.0, target_sparsity=None, merge_dense=True):
+    """Returns a copy of a masked model without gates: folded in, closed ranks cut.
+
+    Args:
+      model: from `factorize(masked=True)`, trained.
+      threshold: ranks whose gate is at or below it are cut; at 0 the outputs stay the same.
+      target_sparsity: cut to this share of the masked layers' dense kernels instead.
+      merge_dense: multiply factors back into one kernel where they would cost more than it.
+
+    Raises:
+      ValueError: there is no masked layer, or the target cannot be reached.
+    """
+    masked = {x.name: x for x in masked_layers(model)}
+    kernels = {name: _masked_kernel(x) for name, x in masked.items()}
+    gates = {name: kernel.gates(masked[name].evaluation) for name, kernel in kernels.items()}
+    if target_sparsity is None:
+        keep = {name: compaction.open_components(z, threshold) for name, z in gates.items()}
+    else:
+        keep = compaction.choose_cut(kernels, gates, target_sparsity, merge_dense=merge_dense)
+
+    def replace(layer):
+        if layer.name not in masked:
+            return None
+        p, q = compaction.fold(kernels[layer.name], gates[layer.name], keep[layer.name])
+        d_in, units, rank = layer.input_units, layer.units, p.shape[1]
+        if merge_dense and compaction.is_cheaper_dense(rank, d_in, units):
+            new = keras.layers.Dense(
+                units, activation=layer.activation, use_bias=layer.use_bias, name=layer.name
+            )
+            return new, {"kernel": compaction.merge(p, q), "bias": _bias(layer)}
+        new = _factorized(layer, d_in, units, rank, masked=False)
+        return new, {"kernel_p": p, "kernel_q": q, "bias": _bias(layer)}
+
+    return _copy(model, replace)
+
+
+def masked_layers(model):
+    """Returns the masked `FactorizedDense` layers of a Keras model, in its order.
+
+    Raises:
+      ValueError: there is none.
+    """
+    layers = [x for x in model.layers if isinstance(x, FactorizedDense) and x.masked]
+    if not layers:
+        raise ValueError(f"{model.name} has no masked layer: see flop.factorize(masked=True)")
+    return layers
+
+
+def summary(before, after):
+    """Returns a text table of what each masked kernel of `before` became in `after`."""
+    rows = []
+    for old in masked_layers(before):
+        rank = getattr(after.get_layer(old.name), "rank", None)
+        shape = (old.input_units, old.units)
+        rows.append(KernelRow.of(old.name, *shape, old.rank, rank, merge_dense=False))
+    return table(rows)
+
+
+@keras.utils.register_keras_serializable("flop")
+class PruningModel(keras.Model):
+    """Trains a model with masked layers until the expected sparsity is the target.
+
+    `compile` and `fit` are Keras': three optimizers update weights, gates and multipliers in one
+    step. Logs gain the scalars of `Pruner.update`.
+
+    Args:
+      model: from `factorize(masked=True)`, or any model whose `layers` hold masked layers.
+      target_sparsity, target_warmup, **pruner_arguments: see `Pruner`.
+
+    Example:
+      >>> pruning = PruningModel(factorize(model, masked=True), target_sparsity=0.8)
+      >>> pruning.compile("adam", "mse")
+      >>> pruning.fit(x, y)
+      >>> small = compact(pruning.model)
+    """
+
+    def __init__(self, model, target_sparsity, target_warmup=0, **pruner_arguments):
+        super().__init__(name=f"pruning_{model.name}")
+        self.model = model
+        layers = masked_layers(model)
+        self.pruner = Pruner(layers, target_sparsity, target_warmup, **pruner_arguments)
+        self.global_step = tf.Variable(0, dtype=tf.int64, trainable=False, name="global_step")
+
+    def call(self, inputs, training=None):
+        """Returns what the model returns."""
+        return self.model(inputs, training=training)
+
+    def train_step(self, data):
+        """One update of weights, gates and multipliers."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        gates = self.pruner.gates
+        own = {id(gate) for gate in gates}
+        weights = [v for v in self.trainable_variables if id(v) not in own]
+        with tf.GradientTape() as tape:
+            outputs = self(x, training=True)
+            loss = self.compute_loss(x, y, outputs, sample_weight)
+        gradients = tape.gradient(loss, [*weights, *gates])
+        logs = self.pruner.update(self.global_step, gradients[len(weights) :])
+        self.optimizer.apply_gradients(zip(gradients[: len(weights)], weights, strict=True))
+        self.global_step.assign_add(1)
+        return {**self.compute_metrics(x, y, outputs, sample_weight), **logs}
+
+
+def _copy(model, replace):
+    """A clone with its weights; `replace` (layer) gives (new layer, {attribute: array}) or None."""
+    values = {}
+
+    def clone(layer):
+        found = replace(layer)
+        if found is None:
+            return layer.__class__.from_config(layer.get_config())
+        values[layer.name] = found[1]
+        return found[0]
+
+    copy = keras.models.clone_model(model, clone_function=clone)
+    for layer in model.layers:
+        new = copy.get_layer(layer.name)
+        if layer.name not in values:
+            new.set_weights(layer.get_weights())
+        for attribute, value in values.get(layer.name, {}).items():
+            if value is not None:
+                getattr(new, attribute).assign(value)
+    return copy
+
+
+def _factorized(layer, d_in, units, rank, masked):
+    return FactorizedDense(
+        int(d_in),
+        int(units),
+        int(rank),
+        scope=layer.name,
+        masked=masked,
+        activation=layer.activation,
+        use_bias=layer.use_bias,
+    )
+
+
+def _bias(layer):
+    return layer.bias.numpy() if layer.use_bias else None
+
+
+def _masked_kernel(layer):
+    return compaction.MaskedKernel(
+        layer.kernel_p.numpy(), layer.kernel_q.numpy(), layer.mask.log_alpha.numpy()
+    )

@@ -9,9 +9,7 @@ import dataclasses
 
 import numpy as np
 
-from flop import hard_concrete
-
-SPARSITY_BASES = ("dense", "factorized")
+from flop import hard_concrete, sparsity
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,9 +105,10 @@ def choose_cut(
 
     Components of all kernels go in the order of their log_alpha, lowest first (ties: the smaller
     |p_j| |q_j|), until the rest fits: kept parameters <= (1 - target) * base, by less than one
-    component. What does nothing goes in any case: closed gates, and the components with an all-zero
-    factor that a full SVD has. With `merge_dense` a kernel costs its dense size at most, so one
-    that is merged in the end keeps all its open components: they are free.
+    component. If the closed gates alone are more than that, those of them with the highest
+    log_alpha stay, see `kept_gates`. The components with an all-zero factor that a full SVD has go
+    in any case. With `merge_dense` a kernel costs its dense size at most, so one that is merged in
+    the end keeps all its open components: they are free.
 
     Args:
       kernels: {name: `MaskedKernel`}.
@@ -124,8 +123,8 @@ def choose_cut(
       {name: bool [rank]}.
 
     Raises:
-      ValueError: target or base is none, or the target cannot be met: what is open is smaller than
-        that already, or the dense kernels alone are larger. The message says what can be.
+      ValueError: target or base is none, or the target cannot be met: all components are smaller
+        than that already, or the dense kernels alone are larger. The message says what can be.
     """
     total = dense_parameters + base_parameters(kernels, base)
     if not 0 <= target_sparsity <= 1:
@@ -133,51 +132,70 @@ def choose_cut(
     budget = int((1 - target_sparsity) * total + 1e-6)  # 1 - 0.9 is a little less than 0.1
     norms = {name: _norms(kernel) for name, kernel in kernels.items()}
     opened = {name: open_components(gates[name]) & (norms[name] > 0) for name in kernels}
-    ranks = {name: int(opened[name].sum()) for name in kernels}
-    costs = {n: parameters(ranks[n], k.d_in, k.d_out, merge_dense) for n, k in kernels.items()}
-    kept = dense_parameters + sum(costs.values())
-    if kept <= budget - max(k.d_in + k.d_out for k in kernels.values()):
-        raise ValueError(
-            f"target_sparsity={target_sparsity}: with nothing cut but what does nothing, the"
-            f" sparsity is {1 - kept / total:.4f} already: expected that or more"
-        )
-    keep = {name: mask.copy() for name, mask in opened.items()}
+    closed = {name: ~opened[name] & (norms[name] > 0) for name in kernels}
+    cut = _Cut(kernels, opened, merge_dense, dense_parameters)
     for name, component in _cutting_order(kernels, norms, opened):
-        if kept <= budget:
+        if cut.kept <= budget:
             break
-        kernel = kernels[name]
-        keep[name][component] = False
-        ranks[name] -= 1
-        cost = parameters(ranks[name], kernel.d_in, kernel.d_out, merge_dense)
-        kept += cost - costs[name]
-        costs[name] = cost
-    if kept > budget:
+        cut.change(name, component, False)
+    if cut.kept > budget:
         raise ValueError(
             f"target_sparsity={target_sparsity}: with every component cut, the kernels that were"
-            f" never factorised still leave a sparsity of {1 - kept / total:.4f}: expected that or"
-            " less"
+            f" never factorised still leave a sparsity of {1 - cut.kept / total:.4f}: expected"
+            " that or less"
         )
+    if all(cut.keep[name].sum() == opened[name].sum() for name in kernels):
+        for name, component in reversed(_cutting_order(kernels, norms, closed)):
+            cut.change(name, component, True)
+            if cut.kept > budget:
+                cut.change(name, component, False)
+                break
+        else:
+            if cut.kept <= budget - max(k.d_in + k.d_out for k in kernels.values()):
+                raise ValueError(
+                    f"target_sparsity={target_sparsity}: with nothing cut but what does nothing,"
+                    f" the sparsity is {1 - cut.kept / total:.4f} already: expected that or more"
+                )
     for name, kernel in kernels.items():
-        if merge_dense and is_cheaper_dense(ranks[name], kernel.d_in, kernel.d_out):
-            keep[name] = opened[name]
-    return keep
+        if merge_dense and is_cheaper_dense(cut.ranks[name], kernel.d_in, kernel.d_out):
+            cut.keep[name] |= opened[name]
+    return cut.keep
+
+
+def kept_gates(kernel, gates, keep):
+    """Returns `gates` with those that are closed and yet kept at their mean, float [rank]."""
+    log_alpha = np.asarray(kernel.log_alpha, np.float32)
+    return np.where(keep & (gates <= 0), hard_concrete.soft_gate(log_alpha).numpy(), gates)
+
+
+class _Cut:
+    """Which components of each kernel are kept, and what they cost in all."""
+
+    def __init__(self, kernels, keep, merge_dense, dense_parameters):
+        self.kernels, self.merge_dense = kernels, merge_dense
+        self.keep = {name: mask.copy() for name, mask in keep.items()}
+        self.ranks = {name: int(mask.sum()) for name, mask in keep.items()}
+        self.kept = dense_parameters + sum(map(self._cost, kernels))
+
+    def change(self, name, component, kept):
+        """Keeps or drops one component."""
+        self.kept -= self._cost(name)
+        self.keep[name][component] = kept
+        self.ranks[name] += 1 if kept else -1
+        self.kept += self._cost(name)
+
+    def _cost(self, name):
+        kernel = self.kernels[name]
+        return parameters(self.ranks[name], kernel.d_in, kernel.d_out, self.merge_dense)
 
 
 def base_parameters(kernels, base):
-    """Returns what sparsity is measured against: parameters of the dense or factorised kernels.
-
-    Raises:
-      ValueError: unknown base.
-    """
-    if base not in SPARSITY_BASES:
-        raise ValueError(f"base={base!r}: expected one of {', '.join(SPARSITY_BASES)}")
-    if base == "dense":
-        return sum(k.d_in * k.d_out for k in kernels.values())
-    return sum(k.rank * (k.d_in + k.d_out) for k in kernels.values())
+    """Returns what sparsity is measured against, see `sparsity.base_parameters`."""
+    return sparsity.base_parameters([(k.d_in, k.d_out, k.rank) for k in kernels.values()], base)
 
 
 def _cutting_order(kernels, norms, opened):
-    """Returns the open components as [(kernel name, component)], the first to cut first."""
+    """Returns the components in the masks `opened` as [(name, component)], first to cut first."""
     names = list(kernels)
     kernel_index = np.repeat(np.arange(len(names)), [int(opened[n].sum()) for n in names])
     component = np.concatenate([np.flatnonzero(opened[n]) for n in names])

@@ -62,7 +62,9 @@ def compact(model, threshold=0.0, target_sparsity=None, merge_dense=True):
     def replace(layer):
         if layer.name not in masked:
             return None
-        p, q = compaction.fold(kernels[layer.name], gates[layer.name], keep[layer.name])
+        kernel, kept = kernels[layer.name], keep[layer.name]
+        z = compaction.kept_gates(kernel, gates[layer.name], kept)
+        p, q = compaction.fold(kernel, z, kept)
         d_in, units, rank = layer.input_units, layer.units, p.shape[1]
         if merge_dense and compaction.is_cheaper_dense(rank, d_in, units):
             new = keras.layers.Dense(

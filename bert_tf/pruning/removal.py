@@ -186,7 +186,9 @@ def _compact_arrays(arrays, kernels, gates, keep, rows):
         if scope not in kernels:
             continue
         del compact[f"{scope}_g/log_alpha"]
-        p, q = compaction.fold(kernels[scope], gates[scope], keep[scope])
+        kernel = kernels[scope]
+        z = compaction.kept_gates(kernel, gates[scope], keep[scope])
+        p, q = compaction.fold(kernel, z, keep[scope])
         if row.form == "dense":
             del compact[f"{scope}_p/kernel"], compact[f"{scope}_q/kernel"]
             compact[f"{scope}/kernel"] = compaction.merge(p, q)

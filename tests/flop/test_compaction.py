@@ -131,13 +131,24 @@ def test_kernels_that_stay_dense_count_and_are_not_cut():
         compaction.choose_cut(kernels, gates_of(kernels), 0.6, dense_parameters=100)
 
 
-def test_a_target_below_what_the_gates_close_cannot_be_met():
+def test_closed_gates_stay_where_they_close_more_than_the_target():
     kernel = make_kernel(10, 10, 10, mean=5)
-    kernel.log_alpha[2:] = -5
+    kernel.log_alpha[2:] = -np.arange(3, 11)
+    gates = kernel.gates()
+    keep = compaction.choose_cut({"a": kernel}, {"a": gates}, 0.6)["a"]
+    assert keep.sum() == 2
+    keep = compaction.choose_cut({"a": kernel}, {"a": gates}, 0.3)["a"]
+    assert np.flatnonzero(keep).tolist() == [0, 1, 2]  # 60 of 70
+    kept = compaction.kept_gates(kernel, gates, keep)
+    assert kept[2] == pytest.approx(1 / (1 + np.exp(0.8 * 3))) and (kept[3:] == 0).all()
+
+
+def test_a_target_below_what_does_nothing_cannot_be_met():
+    kernel = make_kernel(10, 10, 10, mean=5)
+    kernel.q[2:] = 0
     kernels = {"a": kernel}
     with pytest.raises(ValueError, match=r"sparsity is 0\.6000 already"):
         compaction.choose_cut(kernels, gates_of(kernels), 0.3)
-    assert compaction.choose_cut(kernels, gates_of(kernels), 0.55)["a"].sum() == 2
 
 
 def test_wrong_arguments():

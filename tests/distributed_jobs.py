@@ -47,11 +47,11 @@ class Interrupt(keras.callbacks.Callback):
 def run_job(job, mirrored):
     train_and_evaluate, make_strategy = loop.train_and_evaluate, distribution.make_strategy
 
-    def watched(model, *args):
+    def watched(model, *args, callbacks=(), **kwargs):
         if not job.get("dropout", True):
             model.classifier.dropout.rate = 0.0
         interrupt = Interrupt(job.get("kill_at", 0), job.get("stop_at", 0))
-        result = train_and_evaluate(model, *args, callbacks=[interrupt])
+        result = train_and_evaluate(model, *args, callbacks=[*callbacks, interrupt], **kwargs)
         replicas = {}
         for v in model.trainable_variables:
             for i, copy in enumerate(getattr(v, "values", [v])):

@@ -64,9 +64,10 @@ def svd(kernel, full=False):
     d_in, d_out = kernel.shape
     p, q = _thin_svd(kernel)
     if full and d_in > d_out:
-        completion = np.linalg.qr(p, mode="complete")[0][:, d_out:]
-        p = np.concatenate([p, completion], axis=1)
-        q = np.concatenate([q, np.zeros([d_in - d_out, d_out])])
+        square, tall = np.empty([d_in, d_in], np.float32), np.zeros([d_in, d_out], np.float32)
+        square[:, :d_out], tall[:d_out] = p, q
+        square[:, d_out:] = np.linalg.qr(p, mode="complete")[0][:, d_out:]
+        return square, tall
     return p.astype(np.float32), q.astype(np.float32)
 
 

@@ -94,9 +94,10 @@ class FactorizedDense(keras.layers.Layer):
         if in_units is not None or out_units is not None:
             kernel_p, kernel_q = kernel_p[:in_units], kernel_q[:, :out_units]
             bias = bias if bias is None else bias[:out_units]
-        shape = tf.shape(inputs)
         # Two-dimensional products: batched ones are several times slower to differentiate.
-        narrow = tf.matmul(tf.reshape(inputs, [-1, kernel_p.shape[0]]), kernel_p)
+        flat = inputs.shape.rank == 2
+        rows = inputs if flat else tf.reshape(inputs, [-1, kernel_p.shape[0]])
+        narrow = tf.matmul(rows, kernel_p)
         if self.mask is not None:
             narrow = self.mask(narrow, training=training)
         if self.rank == 0:  # oneDNN's fused product aborts the process on an inner dimension of 0
@@ -104,8 +105,10 @@ class FactorizedDense(keras.layers.Layer):
         outputs = tf.matmul(narrow, kernel_q)
         if bias is not None:
             outputs = tf.nn.bias_add(outputs, bias)
-        outputs = tf.reshape(outputs, tf.concat([shape[:-1], [kernel_q.shape[1]]], 0))
-        outputs.set_shape([*inputs.shape[:-1], kernel_q.shape[1]])
+        if not flat:
+            units = kernel_q.shape[1]
+            outputs = tf.reshape(outputs, tf.concat([tf.shape(inputs)[:-1], [units]], 0))
+            outputs.set_shape([*inputs.shape[:-1], units])
         return self.activation(outputs)
 
     def get_config(self):

@@ -69,7 +69,7 @@ def load_model(path, config_file=None, vocab_file=None):
     for file, flag in ((config_file, "bert_config_file"), (vocab_file, "vocab_file")):
         if file and not pathlib.Path(file).is_file():
             raise UserError(f"--{flag}={file}: no such file")
-    if path.is_dir() and _is_huggingface(path):
+    if path.is_dir() and is_huggingface(path):
         if config_file:
             raise UserError(
                 f"--bert_config_file={config_file}: {path} is a Hugging Face folder, which has its"
@@ -95,7 +95,7 @@ def load_model(path, config_file=None, vocab_file=None):
     )
 
 
-def save_model_folder(path, config, arrays, vocab_file=None, task=None):
+def save_model_folder(path, config, arrays, vocab_file=None, task=None, checkpoint=CHECKPOINT):
     """Writes a model folder; the checkpoint, with its index last, makes it complete.
 
     Args:
@@ -104,6 +104,7 @@ def save_model_folder(path, config, arrays, vocab_file=None, task=None):
       arrays: {Google name: array}.
       vocab_file: copied as vocab.txt; None leaves the folder's as it is.
       task: dict of task.json; None leaves the folder's as it is.
+      checkpoint: file name of the checkpoint without suffix.
 
     Returns:
       The folder (`pathlib.Path`).
@@ -115,7 +116,7 @@ def save_model_folder(path, config, arrays, vocab_file=None, task=None):
     folder = pathlib.Path(path)
     shapes.check_shapes(config, arrays, folder)
     files.make_output_dir(folder, "output_dir")
-    with bundle.atomic_prefix(folder / CHECKPOINT) as temporary:
+    with bundle.atomic_prefix(folder / checkpoint) as temporary:
         google.save_arrays(temporary, arrays)  # where a full disk shows, before anything changed
         config.save(folder / CONFIG_FILE)
         if vocab_file:
@@ -125,7 +126,7 @@ def save_model_folder(path, config, arrays, vocab_file=None, task=None):
     return folder
 
 
-def _is_huggingface(folder):
+def is_huggingface(folder):
     if (folder / f"{CHECKPOINT}.index").exists():
         return False
     return (folder / "config.json").exists() or tensor_files.has_weights(folder)

@@ -19,6 +19,7 @@ class LoadReport:
       loaded: names that were taken.
       left: {name: reason} of what the source holds and was not taken.
       initialized: names of the model's variables that the source does not hold.
+      notes: {name of a loaded one: what to say of it}.
       verb: what "loaded" is called in the table ("converted" for a converter).
     """
 
@@ -26,6 +27,7 @@ class LoadReport:
     loaded: list
     left: dict = dataclasses.field(default_factory=dict)
     initialized: list = dataclasses.field(default_factory=list)
+    notes: dict = dataclasses.field(default_factory=dict)
     verb: str = "loaded"
 
     def table(self):
@@ -33,7 +35,8 @@ class LoadReport:
 
         Example row: `loaded  bert/encoder/layer_{0..5}/output/dense/{bias,kernel}  12 variables`.
         """
-        rows = [(self.verb, *row) for row in _grouped(dict.fromkeys(self.loaded, ""))]
+        loaded = {name: self.notes.get(name, "") for name in self.loaded}
+        rows = [(self.verb, *row) for row in _grouped(loaded)]
         rows += [("left", *row) for row in _grouped(self.left)]
         initialized = dict.fromkeys(self.initialized, "")
         rows += [("at initialisation", *row) for row in _grouped(initialized)]

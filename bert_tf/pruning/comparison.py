@@ -18,6 +18,7 @@ from bert_tf.tokenization.tokenizer import BertTokenizer
 from bert_tf.tokenization.vocab import check_vocab_size, load_vocab
 
 _BATCH_SIZE = 32
+INPUTS = ("input_word_ids", "input_mask", "input_type_ids")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,8 +114,18 @@ def random_store(config, examples=64, longest=64, seed=0):
     )
 
 
-def _outputs(config, arrays, store, evaluation):
-    """Returns (what they are, float32 [n, width]) of a model on all examples."""
+def inference_function(config, arrays, evaluation=None):
+    """Builds a model as it is used: only the first token in the last layer, no dropout.
+
+    Args:
+      config, arrays: of the model, dense, factorised, masked or compact.
+      evaluation: how gates are evaluated, `clipped` or `hard`; None: as the model records.
+
+    Returns:
+      (what the outputs are, function from the dict of the three int32 inputs [batch, seq] to
+      float [batch, width]): "logits", else "pooled outputs", else "first tokens" of a model that
+      lacks a classifier or a pooler too. The function is plain Python: the caller traces it.
+    """
     factory = kernels.factory(config, arrays, evaluation=evaluation)
     encoder = BertEncoder(config, dense_factory=factory)
     variables = list(encoder.trainable_variables)
@@ -131,13 +142,17 @@ def _outputs(config, arrays, store, evaluation):
         hidden = encoder.pool(hidden) if has_pooler else hidden[:, 0]
         return hidden if classifier is None else classifier(hidden)
 
+    return "logits" if classifier else "pooled outputs" if has_pooler else "first tokens", forward
+
+
+def _outputs(config, arrays, store, evaluation):
+    """Returns (what they are, float32 [n, width]) of a model on all examples."""
+    what, forward = inference_function(config, arrays, evaluation)
     ids = tf.TensorSpec([None, None], tf.int32)
-    names = ("input_word_ids", "input_mask", "input_type_ids")
-    forward = tf.function(forward, input_signature=[dict.fromkeys(names, ids)])
+    forward = tf.function(forward, input_signature=[dict.fromkeys(INPUTS, ids)])
     plan = eval_plan(store.lengths, _BATCH_SIZE)
     outputs = [None] * len(store)
     for step, (inputs, _) in enumerate(make_dataset(store, plan)):
         for position, row in zip(plan.ids(step), forward(inputs).numpy(), strict=True):
             outputs[position] = row
-    what = "logits" if classifier else "pooled outputs" if has_pooler else "first tokens"
     return what, np.stack(outputs)

@@ -1,0 +1,275 @@
+"""Splits BERT's encoder kernels into two factors each, and compresses them at once if asked to.
+
+Without loss, as the start of mask training (rank min(d_in, d_out), or the original's full SVD):
+  factorize.py --model_dir=runs/sst2 --output_dir=runs/sst2-f
+
+Half of the encoder's kernel parameters removed in closed form, by what the training rows say:
+  factorize.py --model_dir=runs/sst2 --output_dir=runs/sst2-50 --target_sparsity=0.5 \\
+      --task_name=SST-2 --data_dir=glue_data/SST-2
+
+A pretrained model, by what plain text says:
+  factorize.py --model_dir=minilm --output_dir=minilm-50 --target_sparsity=0.5 --text_file=wiki.txt
+
+The result is a model folder that run_classifier.py takes as --model_dir, with a file of scores that
+masks can start from.
+"""
+
+import dataclasses
+import pathlib
+import sys
+import typing
+
+from bert_tf import cli, files
+from bert_tf.errors import UserError
+from bert_tf.options import option
+
+_MODEL, _FORM, _DATA, _OUTPUT = "Model", "Form and size", "Data", "Output"
+_TASK_FLAGS = (
+    "task_name",
+    "data_dir",
+    "train_file",
+    "text_column",
+    "text_pair_column",
+    "label_column",
+    "labels",
+    "regression",
+)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Options:
+    """What to factorise, how far, and by which data."""
+
+    GROUPS: typing.ClassVar = (_MODEL, _FORM, _DATA, _OUTPUT)
+    given: frozenset = frozenset()
+
+    model_dir: str | None = option(
+        None,
+        "Model folder to factorise: shorthand for the next three flags. Any format that"
+        " convert_checkpoint.py reads will do.",
+        _MODEL,
+    )
+    bert_config_file: str | None = option(
+        None, "bert_config.json, when it is not beside the checkpoint.", _MODEL
+    )
+    checkpoint: str | None = option(None, "Checkpoint prefix of a dense model.", _MODEL)
+    vocab_file: str | None = option(
+        None, "vocab.txt, when it is not beside the checkpoint.", _MODEL
+    )
+    finetuned: bool | None = option(
+        None,
+        "Keep the classifier, with any number of labels. Default: as the model folder says.",
+        _MODEL,
+    )
+
+    svd: str = option(
+        "thin",
+        "Rank without --target_sparsity: thin is min(d_in, d_out); full is d_in, the original's.",
+        _FORM,
+        ("thin", "full"),
+    )
+    target_sparsity: float | None = option(
+        None,
+        "Share of the encoder kernels' cost to remove now, in [0, 1); without it nothing is lost.",
+        _FORM,
+    )
+    method: str | None = option(
+        None,
+        "svd: plain. fisher: rows weighted by Fisher information (FWSVD). whitened: by the"
+        " covariance of the inputs. two_sided: that and the gradients of the outputs. Without"
+        " --target_sparsity it only decides the scores for masks. Default: two_sided with a task's"
+        " data, whitened with --text_file, svd without data.",
+        _FORM,
+        ("svd", "fisher", "whitened", "two_sided"),
+    )
+    rank_sharing: str | None = option(
+        None,
+        "uniform: all kernels cut alike. global: ranks go where they predict the most loss per"
+        " cost. Default: global with two_sided, else uniform.",
+        _FORM,
+        ("uniform", "global"),
+    )
+    cost: str = option(
+        "parameters",
+        "What is cut: parameters; flops of an example; latency, measured on this machine.",
+        _FORM,
+        ("parameters", "flops", "latency"),
+    )
+    rank_multiple: int = option(1, "Ranks are multiples of this (8 suits some devices).", _FORM)
+
+    task_name: str | None = option(
+        None, "Task of the data, or custom. Default: the one the model was fine-tuned on.", _DATA
+    )
+    data_dir: str | None = option(None, "Folder with the task's files in GLUE's layout.", _DATA)
+    train_file: str | None = option(None, "custom task: file of labelled rows.", _DATA)
+    text_column: str | None = option(None, "custom task: column of the text.", _DATA)
+    text_pair_column: str | None = option(None, "custom task: column of the second text.", _DATA)
+    label_column: str | None = option(None, "custom task: column of the label.", _DATA)
+    labels: str | None = option(None, "custom task: comma-separated labels.", _DATA)
+    regression: bool = option(False, "custom task: the label is a number to predict.", _DATA)
+    text_file: str | None = option(
+        None, "Plain text in place of a task: one passage per line, UTF-8, no labels.", _DATA
+    )
+    do_lower_case: bool | None = option(
+        None, "Lower-case and strip accents; as the model says, else true.", _DATA
+    )
+    calibration_examples: int = option(
+        1280, "Training rows or passages to take statistics from, drawn at random.", _DATA
+    )
+    max_seq_length: int | None = option(
+        None,
+        "Longer inputs are cut to this many tokens; also the length at which flops and latency"
+        " count. Default: the fine-tuned model's, else 128.",
+        _DATA,
+    )
+    seed: int = option(42, "Seed of the draw of rows.", _DATA)
+
+    output_dir: str | None = option(
+        None,
+        "Model folder to write. A name ending in .ckpt is the checkpoint's own (the original's"
+        " way); the rest goes beside it.",
+        _OUTPUT,
+    )
+
+    @property
+    def has_data(self):
+        """Whether rows or text are given."""
+        return bool(self.data_dir or self.train_file or self.text_file)
+
+    @property
+    def chosen_method(self):
+        """The method, its default filled in."""
+        default = "whitened" if self.text_file else "two_sided" if self.has_data else "svd"
+        return self.method or default
+
+    def check(self):
+        """Raises `UserError` for missing flags, contradictions, and flags without effect."""
+        if not self.output_dir:
+            raise UserError("--output_dir is required: the model folder to write")
+        if bool(self.model_dir) == bool(self.checkpoint):
+            raise UserError("give one of --model_dir and --checkpoint: the model to factorise")
+        target = self.target_sparsity
+        if target is not None and not 0 <= target < 1:
+            raise UserError(f"--target_sparsity={target}: expected a share in [0, 1)")
+        for name, least in (("rank_multiple", 1), ("calibration_examples", 1)):
+            if getattr(self, name) < least:
+                raise UserError(f"--{name}={getattr(self, name)}: expected {least} or more")
+        if self.max_seq_length is not None and self.max_seq_length < 3:
+            raise UserError(f"--max_seq_length={self.max_seq_length}: expected 3 or more")
+        if not 0 <= self.seed < 2**31:
+            raise UserError(f"--seed={self.seed}: expected an integer in [0, 2^31)")
+        self._check_data()
+        self._check_effect()
+
+    def _check_data(self):
+        method = self.chosen_method
+        if self.text_file:
+            stray = next((f for f in _TASK_FLAGS if f in self.given), None)
+            if stray:
+                raise UserError(f"--{stray} has no effect with --text_file: give one of them")
+            if method in ("fisher", "two_sided"):
+                raise UserError(
+                    f"--method={method} needs labels, which --text_file has not: give --task_name"
+                    " and --data_dir, or --method=whitened"
+                )
+        if method != "svd" and not self.has_data:
+            raise UserError(
+                f"--method={method} needs data: give --data_dir (with --task_name), --train_file"
+                + (" or --text_file" if method == "whitened" else "")
+            )
+        if method == "svd" and self.has_data:
+            raise UserError("--method=svd takes no data: leave out the data or name another method")
+
+    def _check_effect(self):
+        stray = {"rank_sharing", "cost", "rank_multiple"} & self.given
+        if stray and self.target_sparsity is None:
+            raise UserError(f"--{min(stray)} has no effect without --target_sparsity")
+        if "svd" in self.given and self.target_sparsity is not None:
+            raise UserError("--svd has no effect with --target_sparsity, which sets the ranks")
+        stray = {"calibration_examples", "seed", "do_lower_case", *_TASK_FLAGS} & self.given
+        if stray and not self.has_data:
+            raise UserError(f"--{min(stray)} has no effect without --data_dir or --train_file")
+        if "max_seq_length" in self.given and not self.has_data and self.cost == "parameters":
+            raise UserError("--max_seq_length has no effect without data or a --cost it decides")
+
+
+def main(options):
+    """Reads the model, factorises it, writes the folder, prints what became of each tensor."""
+    options.check()
+    from bert_tf.checkpoints import model_folder
+    from bert_tf.checkpoints.report import LoadReport
+    from bert_tf.pruning import calibration, factorization, scores
+
+    folder, checkpoint = pathlib.Path(options.output_dir), model_folder.CHECKPOINT
+    if folder.suffix == ".ckpt":
+        folder, checkpoint = folder.parent, folder.name
+    source = pathlib.Path(options.model_dir or options.checkpoint)
+    if folder.resolve() == (source if source.is_dir() else source.parent).resolve():
+        raise UserError(f"--output_dir={folder}: holds the model to factorise: name another folder")
+    model = model_folder.load_model(source, options.bert_config_file, options.vocab_file)
+    factorization.check_dense(model.config, model.arrays, model.source)
+    keep = bool(model.task) if options.finetuned is None else options.finetuned
+    if keep and "output_weights" not in model.arrays:
+        raise UserError(f"{model.source}: has no classifier (output_weights) for --finetuned")
+    files.make_output_dir(folder)
+    statistics = _statistics(options, model)
+    if not keep:
+        model = calibration.without_classifier(model)
+    config, arrays, report = _factorize(options, model, statistics)
+    taken, model = list(model.arrays), dataclasses.replace(model, arrays={})  # frees the kernels
+    model_folder.save_model_folder(folder, config, arrays, model.vocab_file, model.task, checkpoint)
+    scores.write_scores(folder, report.scores)
+    way = f"{model.source} -> {options.output_dir}"
+    print(LoadReport(way, taken, model.left, notes=report.notes, verb="taken").table())
+    print(report.table())
+
+
+def _statistics(options, model):
+    """Statistics of the data that the flags name, None if they name none."""
+    from bert_tf.pruning import calibration
+
+    common = {
+        "examples": options.calibration_examples,
+        "max_seq_length": options.max_seq_length,
+        "seed": options.seed,
+    }
+    if options.text_file:
+        return calibration.statistics_of_text(
+            model, options.text_file, do_lower_case=options.do_lower_case, **common
+        )
+    if not options.has_data:
+        return None
+    given = options.given & {"do_lower_case", *_TASK_FLAGS}
+    task = {name: getattr(options, name) for name in given}
+    return calibration.statistics_of_task(model, options.chosen_method, task, **common)
+
+
+def _factorize(options, model, statistics):
+    from bert_tf.pruning import calibration, factorization
+
+    config, method = model.config, options.chosen_method
+    if options.target_sparsity is None:
+        return factorization.factorize(config, model.arrays, options.svd, statistics, method)
+    length = options.max_seq_length
+    length = length or (model.task or {}).get("max_seq_length", calibration.DEFAULT_LENGTH)
+    classifies = "output_weights" in model.arrays
+    shares = factorization.token_shares(config, length) if classifies else None
+    return factorization.compress(
+        config,
+        model.arrays,
+        options.target_sparsity,
+        method=method,
+        statistics=statistics,
+        rank_sharing=options.rank_sharing,
+        costs=factorization.kernel_costs(config, options.cost, length, shares),
+        rank_multiple=options.rank_multiple,
+    )
+
+
+def cli_main():
+    """Entry point of the installed command."""
+    cli.run(Options, main, __doc__)
+
+
+if __name__ == "__main__":
+    sys.exit(cli_main())

@@ -1,4 +1,4 @@
-"""Measures fine-tuning on real SST-2: ours against tf-models-official, with the same weights.
+"""Measures fine-tuning and mask training on real SST-2 against tf-models-official, same weights.
 
     python benchmarks/finetune.py --model_dir=MODEL --data_dir=glue_data/SST-2
 
@@ -37,7 +37,8 @@ flags.DEFINE_list(
         "ours-bucketed-bfloat16",
         "ours-64-float32",
     ],
-    "What to measure, (ours|official)-(bucketed|LENGTH)-PRECISION[-xla]; ratios are to the first.",
+    "What to measure, (ours|official|masked|frozen)-(bucketed|LENGTH)-PRECISION[-xla]; masked and"
+    " frozen train masks, with the weights or alone. Ratios are to the first.",
 )
 flags.DEFINE_integer("rounds", 5, "Rounds in which every variant has one turn.", lower_bound=1)
 flags.DEFINE_float("round_seconds", 10, "Length of a turn; at least 4 steps.")
@@ -151,14 +152,20 @@ def ratio(rounds, name, base):
 
 
 def comparisons(names):
-    """Pairs (ours, official): bucketed against padded, and the same length and precision."""
+    """Pairs (variant, base) whose ratio is of interest.
+
+    Ours against tf-models-official: bucketed against padded to 128, and at the same length and
+    precision; mask training against our fine-tuning, all else equal.
+    """
     variants = {name: Variant.parse(name) for name in names}
     for name, ours in variants.items():
         for base, theirs in variants.items():
-            if ours.system != "ours" or theirs.system != "official" or ours.xla != theirs.xla:
-                continue
             same = (ours.pad_to, ours.precision) == (theirs.pad_to, theirs.precision)
-            if same or (ours.pad_to is None and theirs.pad_to == 128):
+            padded = ours.pad_to is None and theirs.pad_to == 128
+            systems = ours.system, theirs.system
+            against_official = systems == ("ours", "official") and (same or padded)
+            masks = systems in (("masked", "ours"), ("frozen", "ours")) and same
+            if ours.xla == theirs.xla and (against_official or masks):
                 yield name, base
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from absl import flags
 
 MAX_SEQ_LENGTH = 128
+SYSTEMS = ("ours", "official", "masked", "frozen")
 
 
 def define_flags():
@@ -26,7 +27,8 @@ class Variant:
 
     Attributes:
       name: that text.
-      system: `ours` or `official`.
+      system: `ours`, `official`, or ours with masks on a thin factorisation of the same model:
+        `masked` trains weights and masks, `frozen` masks alone.
       pad_to: length of every batch; None pads batches built by length to their longest example.
       precision: `float32`, `bfloat16` or `float16`.
       xla: whether the training step is compiled by XLA.
@@ -47,13 +49,13 @@ class Variant:
         """
         system, length, precision, *rest = [*name.split("-"), "", ""][: max(3, name.count("-") + 1)]
         if (
-            system not in ("ours", "official")
+            system not in SYSTEMS
             or not (length == "bucketed" or length.isdecimal())
             or precision not in ("float32", "bfloat16", "float16")
             or rest not in ([], ["xla"])
         ):
             raise ValueError(
-                f"{name!r}: expected (ours|official)-(bucketed|LENGTH)-PRECISION[-xla]"
+                f"{name!r}: expected ({'|'.join(SYSTEMS)})-(bucketed|LENGTH)-PRECISION[-xla]"
             )
         pad_to = None if length == "bucketed" else int(length)
         return cls(name, system, pad_to, precision, bool(rest))
@@ -111,7 +113,7 @@ class Trainer:
         self.plan = train_plan(
             self.store.lengths, batch_size=setup.batch_size, epochs=3, seed=setup.seed
         )
-        build = {"ours": build_ours, "official": build_official}[variant.system]
+        build = build_official if variant.system == "official" else build_ours
         self.model = build(config, arrays, self.plan.steps, variant)
 
     def logits(self):
@@ -171,17 +173,35 @@ def load(setup, max_seq_length):
 
 def build_ours(config, arrays, train_steps, variant):
     """Our model, compiled as run_classifier.py does by default."""
+    from bert_tf.checkpoints.model_folder import LoadedModel
     from bert_tf.checkpoints.report import assign_arrays
+    from bert_tf.pruning.factorization import factorize
+    from bert_tf.training import mask_training
     from bert_tf.training.allocator import keep_freed_memory
     from bert_tf.training.model import SequenceClassifier
     from bert_tf.training.optimization import make_optimizer
+    from bert_tf.training.options import ClassifierOptions
     from bert_tf.training.schedules import make_schedule
 
     keep_freed_memory()
-    model = SequenceClassifier(config, num_outputs=2)
+    masks = variant.system in ("masked", "frozen")
+    if masks:
+        config, arrays, _ = factorize(config, arrays)
+    encoder = mask_training.build_encoder(config, arrays, masks)
+    model = SequenceClassifier(config, num_outputs=2, encoder=encoder)
     assign_arrays(model.trainable_variables, arrays, "the benchmark's weights")
-    schedule = make_schedule("linear", 5e-5, train_steps, train_steps // 10)
-    model.compile(make_optimizer("adamw", schedule), jit_compile=variant.xla)
+    pruner = None
+    if masks:
+        source = LoadedModel(config, arrays, "the benchmark's weights")
+        pruner = mask_training.make_pruner(ClassifierOptions(), source, encoder, train_steps)
+    frozen = variant.system == "frozen"
+    schedule = make_schedule("linear", 0.0 if frozen else 5e-5, train_steps, train_steps // 10)
+    model.compile(
+        make_optimizer("adamw", schedule),
+        jit_compile=variant.xla,
+        pruner=pruner,
+        train_weights=not frozen,
+    )
     return model
 
 

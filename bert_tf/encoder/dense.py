@@ -69,10 +69,10 @@ def affine(inputs, kernel, bias):
     One two-dimensional product: a batched one with a shared kernel is several times slower to
     differentiate on CPU.
     """
-    shape = tf.shape(inputs)
-    flat = tf.reshape(inputs, [-1, kernel.shape[0]])
-    outputs = tf.nn.bias_add(tf.matmul(flat, kernel), bias)
-    outputs = tf.reshape(outputs, tf.concat([shape[:-1], [kernel.shape[1]]], 0))
+    if inputs.shape.rank == 2:
+        return tf.nn.bias_add(tf.matmul(inputs, kernel), bias)
+    outputs = affine(tf.reshape(inputs, [-1, kernel.shape[0]]), kernel, bias)
+    outputs = tf.reshape(outputs, tf.concat([tf.shape(inputs)[:-1], [kernel.shape[1]]], 0))
     outputs.set_shape([*inputs.shape[:-1], kernel.shape[1]])
     return outputs
 

@@ -89,40 +89,46 @@ class EncoderLayer(keras.layers.Layer):
         pre_norm = self.config.norm_position == "pre"
 
         inputs = self.attention_norm(hidden) if pre_norm else hidden
-        residual = hidden[:, :1] if first_token_only else hidden
         queries = inputs[:, :1] if first_token_only else inputs
-        context = self._attend(queries, inputs, mask_bias, heads, training)  # [B, Q, heads * D]
+        residual = _rows(hidden[:, :1] if first_token_only else hidden)
+        context = self._attend(queries, inputs, mask_bias, heads, training)  # [B * Q, heads * D]
         update = self.attention_output(context, in_units=None if full else context.shape[-1])
         hidden = residual + self.attention_output_dropout(update, training=training)
         if not pre_norm:
             hidden = self.attention_norm(hidden)
 
         inputs = self.ffn_norm(hidden) if pre_norm else hidden
-        wide = self.activation(self.intermediate(inputs, out_units=neurons))  # [B, Q, F]
+        wide = self.activation(self.intermediate(inputs, out_units=neurons))  # [B * Q, F]
         update = self.ffn_output(wide, in_units=neurons)
         hidden = hidden + self.ffn_output_dropout(update, training=training)
-        return hidden if pre_norm else self.ffn_norm(hidden)
+        hidden = hidden if pre_norm else self.ffn_norm(hidden)
+        return tf.reshape(hidden, tf.shape(queries))
 
     def _kept_neurons(self, heads):
         share = heads / self.config.num_attention_heads
         return max(1, int(share * self.config.intermediate_size))
 
     def _attend(self, queries, inputs, mask_bias, heads, training):
-        """Multi-head attention of queries [B, Q, H] over inputs [B, T, H]: [B, Q, heads * D]."""
+        """Multi-head attention of queries [B, Q, H] over inputs [B, T, H]: [B * Q, heads * D]."""
         size = self.config.head_size
         units = None if heads == self.config.num_attention_heads else heads * size
-        batch = tf.shape(inputs)[0]
+        batch, length = tf.shape(inputs)[0], tf.shape(inputs)[1]
 
         # No -1 for the length: it is not known from an empty batch, a short batch's last share.
-        def split(x):  # [B, T, heads * D] -> [B, heads, T, D]
-            return tf.transpose(tf.reshape(x, [batch, tf.shape(x)[1], heads, size]), [0, 2, 1, 3])
+        def split(x, length):  # [B * T, heads * D] -> [B, heads, T, D]
+            return tf.transpose(tf.reshape(x, [batch, length, heads, size]), [0, 2, 1, 3])
 
-        query = split(self.query(queries, out_units=units))
-        key = split(self.key(inputs, out_units=units))
-        value = split(self.value(inputs, out_units=units))
+        query = split(self.query(_rows(queries), out_units=units), tf.shape(queries)[1])
+        key = split(self.key(_rows(inputs), out_units=units), length)
+        value = split(self.value(_rows(inputs), out_units=units), length)
         scores = tf.matmul(query * (1 / math.sqrt(size)), key, transpose_b=True)  # [B, N, Q, T]
         probabilities = tf.nn.softmax(tf.cast(scores, tf.float32) + mask_bias)
         probabilities = tf.cast(probabilities, self.compute_dtype)
         probabilities = self.attention_dropout(probabilities, training=training)
         context = tf.transpose(tf.matmul(probabilities, value), [0, 2, 1, 3])  # [B, Q, N, D]
-        return tf.reshape(context, [batch, tf.shape(queries)[1], heads * size])
+        return tf.reshape(context, [-1, heads * size])
+
+
+def _rows(x):
+    """[B, T, H] -> [B * T, H]: a reshape between two ops would keep TensorFlow from fusing them."""
+    return tf.reshape(x, [-1, x.shape[-1]])

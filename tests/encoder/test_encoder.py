@@ -77,7 +77,8 @@ def test_pre_norm_equals_its_formula():
     layer = encoder.encoder_layers[0]
     bias = encoder._mask_bias(hidden, MASK)
     normal = layer.attention_norm(hidden)
-    middle = hidden + layer.attention_output(layer._attend(normal, normal, bias, 4, False))
+    context = tf.reshape(layer._attend(normal, normal, bias, 4, False), normal.shape)
+    middle = hidden + layer.attention_output(context)
     wide = layer.activation(layer.intermediate(layer.ffn_norm(middle)))
     expected = encoder.final_norm(middle + layer.ffn_output(wide))
     np.testing.assert_allclose(encoder.transform(hidden, MASK)[0], expected, atol=1e-5)

@@ -196,9 +196,9 @@ class Options:
 def main(options):
     """Reads the model, factorises it, writes the folder, prints what became of each tensor."""
     options.check()
-    from bert_tf.checkpoints import model_folder
+    from bert_tf.checkpoints import mask_scores, model_folder
     from bert_tf.checkpoints.report import LoadReport
-    from bert_tf.pruning import calibration, factorization, scores
+    from bert_tf.pruning import calibration, factorization
 
     folder, checkpoint = pathlib.Path(options.output_dir), model_folder.CHECKPOINT
     if folder.suffix == ".ckpt":
@@ -218,7 +218,7 @@ def main(options):
     config, arrays, report = _factorize(options, model, statistics)
     taken, model = list(model.arrays), dataclasses.replace(model, arrays={})  # frees the kernels
     model_folder.save_model_folder(folder, config, arrays, model.vocab_file, model.task, checkpoint)
-    scores.write_scores(folder, report.scores)
+    mask_scores.write_scores(folder, report.scores)
     way = f"{model.source} -> {options.output_dir}"
     print(LoadReport(way, taken, model.left, notes=report.notes, verb="taken").table())
     print(report.table())

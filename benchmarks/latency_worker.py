@@ -136,7 +136,7 @@ def describe(loaded, folder, cases):
 def kernel_parameters(loaded):
     """Returns {scope: parameters} of the encoder layers' kernels, of both factors if there are."""
     from bert_tf.checkpoints import names
-    from bert_tf.pruning.kernels import factorized_ranks
+    from bert_tf.encoder.kernels import factorized_ranks
 
     ranks = factorized_ranks(loaded.config, loaded.arrays)
     return {

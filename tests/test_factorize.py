@@ -10,8 +10,8 @@ import pytest
 
 import factorize
 from bert_tf.checkpoints.model_folder import load_model
+from bert_tf.encoder.kernels import factorized_ranks
 from bert_tf.errors import UserError
-from bert_tf.pruning.kernels import factorized_ranks
 from tests import tiny
 
 SCORES = "mask_scores.npz"

@@ -10,10 +10,9 @@ from bert_tf.data.batching import eval_plan
 from bert_tf.data.features import FeatureStore, build_features
 from bert_tf.data.pipeline import make_dataset
 from bert_tf.data.tasks import task_from_json
-from bert_tf.encoder import BertEncoder
+from bert_tf.encoder import BertEncoder, kernels
 from bert_tf.errors import UserError
 from bert_tf.heads import ClassifierHead
-from bert_tf.pruning import kernels
 from bert_tf.tokenization.tokenizer import BertTokenizer
 from bert_tf.tokenization.vocab import check_vocab_size, load_vocab
 

@@ -8,8 +8,8 @@ from bert_tf import files
 from bert_tf.checkpoints import names
 from bert_tf.checkpoints.model_folder import save_model_folder
 from bert_tf.config import BertConfig
+from bert_tf.encoder.kernels import mask_evaluation
 from bert_tf.errors import UserError
-from bert_tf.pruning.kernels import mask_evaluation
 from flop import compaction, hard_concrete, report
 from flop.report import KernelRow, Totals
 

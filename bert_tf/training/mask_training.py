@@ -6,10 +6,9 @@ import numpy as np
 from absl import logging
 
 from bert_tf.checkpoints import names
-from bert_tf.encoder import BertEncoder
+from bert_tf.checkpoints.mask_scores import initial_log_alphas, read_scores
+from bert_tf.encoder import BertEncoder, kernels
 from bert_tf.errors import UserError
-from bert_tf.pruning import kernels
-from bert_tf.pruning.scores import initial_log_alphas, read_scores
 from bert_tf.training.optimization import AdamW
 from bert_tf.training.pruning_options import MASK_FLAGS
 from bert_tf.training.schedules import Noam

@@ -4,7 +4,7 @@ import math
 
 import tf_keras as keras
 
-from bert_tf.pruning.kernels import mask_evaluation
+from bert_tf.encoder.kernels import mask_evaluation
 from flop.sparsity import open_gates
 
 # Over a run; TensorBoard shows 10 of them unless --samples_per_plugin says more.

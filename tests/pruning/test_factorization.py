@@ -8,8 +8,9 @@ from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.checkpoints.shapes import check_shapes
 from bert_tf.config import BertConfig
+from bert_tf.encoder import kernels
 from bert_tf.errors import UserError
-from bert_tf.pruning import factorization, kernels
+from bert_tf.pruning import factorization
 from flop.decomposition import Statistics
 from tests import tiny
 

@@ -9,8 +9,7 @@ import tensorflow as tf
 
 from bert_tf.checkpoints.model_folder import load_model
 from bert_tf.checkpoints.report import assign_arrays
-from bert_tf.encoder import BertEncoder
-from bert_tf.pruning import kernels
+from bert_tf.encoder import BertEncoder, kernels
 from bert_tf.training.mask_training import make_pruner
 from bert_tf.training.model import SequenceClassifier
 from bert_tf.training.optimization import make_optimizer

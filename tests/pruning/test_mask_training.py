@@ -6,10 +6,11 @@ import re
 import numpy as np
 import pytest
 
+from bert_tf.checkpoints import mask_scores as scores
 from bert_tf.checkpoints import names
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.errors import UserError
-from bert_tf.pruning import factorization, scores
+from bert_tf.pruning import factorization
 from tests import tiny
 
 FLAGS = {

@@ -10,10 +10,10 @@ import tensorflow as tf
 from bert_tf.checkpoints import google, names, shapes
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.checkpoints.report import assign_arrays
-from bert_tf.encoder import BertEncoder
+from bert_tf.encoder import BertEncoder, kernels
 from bert_tf.errors import UserError
 from bert_tf.heads import ClassifierHead
-from bert_tf.pruning import comparison, kernels, removal
+from bert_tf.pruning import comparison, removal
 from bert_tf.pruning.removal import remove_masks
 from tests import tiny
 

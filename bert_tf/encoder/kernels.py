@@ -1,7 +1,7 @@
 """What each encoder kernel is made of, as a model's arrays and configuration say."""
 
 from bert_tf.checkpoints import names
-from bert_tf.encoder import Dense
+from bert_tf.encoder.dense import Dense
 from flop.factorized_dense import FactorizedDense
 
 

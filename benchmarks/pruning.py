@@ -39,10 +39,12 @@ flags.DEFINE_list("seeds", ["1"], "Seeds, of parent and all that follows.")
 flags.DEFINE_list("columns", ["a", "b", "c", "d", "e"], "What to run.")
 flags.DEFINE_float("mask_epochs", 3, "Epochs of mask training in e.")
 flags.DEFINE_float("tune_epochs", 1, "Epochs of fine-tuning in c, d and e.")
-flags.DEFINE_float("learning_rate", 5e-5, "Peak rate of every training.")
+flags.DEFINE_float("learning_rate", 5e-5, "Peak rate of the dense trainings.")
+flags.DEFINE_float("tune_learning_rate", 5e-5, "Peak rate of all other trainings.")
+flags.DEFINE_integer("calibration_examples", 1280, "Rows for the statistics of b to e.")
 flags.DEFINE_string("mask_flags", "", "More flags of run_classifier.py for mask training in e.")
 flags.DEFINE_float("head_start", 0.6, "e starts at 1 - (1 - share) ** head_start removed.")
-flags.DEFINE_string("tag", "", "Suffix of e's folders, to tell settings apart.")
+flags.DEFINE_string("tag", "", "Suffix of the folders of c, d and e, to tell settings apart.")
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -66,7 +68,10 @@ class Lab:
         """Compresses at once; method svd or two_sided."""
         output = self.folder / f"{name}-{share}"
         if not (output / "bert_model.ckpt.index").exists():
-            data = [] if method == "svd" else [f"--data_dir={FLAGS.data_dir}"]
+            data = []
+            if method != "svd":
+                rows = FLAGS.calibration_examples
+                data = [f"--data_dir={FLAGS.data_dir}", f"--calibration_examples={rows}"]
             self._run(
                 "factorize.py", f"--model_dir={self.dense()}", f"--method={method}",
                 f"--target_sparsity={float(share) / 100:g}", f"--output_dir={output}", *data,
@@ -76,7 +81,8 @@ class Lab:
     def tuned(self, share, teacher):
         """The two-sided one-shot model after fine-tuning."""
         start = self.one_shot(share, "two_sided", "b")
-        return self._train(f"{'d' if teacher else 'c'}-{share}", start, FLAGS.tune_epochs, teacher)
+        name = f"{'d' if teacher else 'c'}{FLAGS.tag}-{share}"
+        return self._train(name, start, FLAGS.tune_epochs, teacher)
 
     def masked(self, share):
         """Mask training from a milder one-shot model, removal, and fine-tuning."""
@@ -110,6 +116,8 @@ class Lab:
         return 100 * next(iter(metrics.values()))
 
     def _train(self, name, start, epochs, teacher=False, *extra):
+        dense = name.startswith("dense")
+        rate = FLAGS.learning_rate if dense else FLAGS.tune_learning_rate
         output = self.folder / name
         if not (output / "results.json").exists():
             rows = FLAGS.max_train_examples
@@ -117,7 +125,7 @@ class Lab:
                 "run_classifier.py", "--do_train", "--do_eval", f"--task_name={FLAGS.task_name}",
                 f"--data_dir={FLAGS.data_dir}", f"--model_dir={start}", f"--output_dir={output}",
                 f"--feature_dir={FLAGS.work_dir}/features", f"--seed={self.seed}",
-                f"--learning_rate={FLAGS.learning_rate}", f"--num_train_epochs={epochs:g}",
+                f"--learning_rate={rate}", f"--num_train_epochs={epochs:g}",
                 "--eval_batch_size=64", *([f"--max_train_examples={rows}"] if rows else []),
                 *([f"--teacher_model_dir={self.dense()}"] if teacher else []), *extra,
             )  # fmt: skip
@@ -167,7 +175,7 @@ def main(argv):
     """Runs what is missing, column by column, and writes the table after each result."""
     del argv
     values = {}
-    output = pathlib.Path(FLAGS.work_dir) / "table.md"
+    output = pathlib.Path(FLAGS.work_dir) / f"table{FLAGS.tag}.md"
     labs = [Lab(seed) for seed in FLAGS.seeds]
 
     def record(row, column, lab, folder):

@@ -13,7 +13,7 @@ _PACKAGE = str(pathlib.Path(bert_tf.__file__).parent)
 # An operation's type, else the function or class of ours that made it, else its name tells its use.
 _BY_TYPE = {
     "MatMul": "dense products",
-    "_FusedMatMul": "dense products",
+    "FusedMatMul": "dense products",
     "BatchMatMulV2": "attention products",
     "BiasAddGrad": "bias gradients",
     "Softmax": "softmax and mask",
@@ -109,6 +109,7 @@ def group_of(operation, by_code):
     if operation is None:
         return _REST
     name, kind = operation
+    kind = re.sub("^_(Mkl(Native)?)?", "", kind)  # TensorFlow's fused and oneDNN forms of an op
     if kind in _BY_TYPE or name in by_code:
         return _BY_TYPE.get(kind) or by_code[name]
     return next((group for pattern, group in _BY_NAME if re.search(pattern, name)), _REST)

@@ -1,5 +1,6 @@
 """Predicted loss of removing each rank: written by factorize.py, read to start the masks."""
 
+import math
 import pathlib
 
 import numpy as np
@@ -8,8 +9,9 @@ from bert_tf import files
 from bert_tf.errors import UserError
 
 FILE = "mask_scores.npz"
-# log_alpha = 0.5 ln(score / score at the cut), within what the gates still learn from.
-_SLOPE, _LIMIT = 0.5, 5.0
+# log_alpha = ln 11 + 0.5 ln(score / score at the cut): from ln 11 on, the median gate is 1, so that
+# the model begins nearly as it was. Limited to what the gates still learn from.
+_AT_CUT, _SLOPE, _LEAST, _MOST = math.log(11), 0.5, -2.0, 5.0
 
 
 def write_scores(folder, scores):
@@ -46,7 +48,7 @@ def read_scores(folder, shapes):
 
 
 def initial_log_alphas(scores, shapes, base, fixed, target_sparsity):
-    """Starts masks by score: 0 where a cut to the target would fall, higher above, lower below.
+    """Starts masks by score: just open where a cut to the target would fall, lower below it.
 
     Args:
       scores: {scope: [rank]} predicted loss of removing a rank, per parameter it costs.
@@ -56,7 +58,7 @@ def initial_log_alphas(scores, shapes, base, fixed, target_sparsity):
       target_sparsity: share of `base` to remove.
 
     Returns:
-      {scope: float32 [rank]} in [-5, 5].
+      {scope: float32 [rank]} in [-2, 5].
     """
     costs = {scope: np.full(len(s), sum(shapes[scope][:2])) for scope, s in scores.items()}
     flat = np.concatenate(list(scores.values())).astype(np.float64)
@@ -65,9 +67,10 @@ def initial_log_alphas(scores, shapes, base, fixed, target_sparsity):
     last = min(int(np.searchsorted(spent, (1 - target_sparsity) * base)), len(order) - 1)
     smallest = np.finfo(np.float64).tiny
     cut = max(flat[order[last]], smallest)
-    return {
-        scope: np.clip(_SLOPE * np.log(np.maximum(s, smallest) / cut), -_LIMIT, _LIMIT).astype(
-            np.float32
-        )
+    start = {
+        scope: _AT_CUT + _SLOPE * np.log(np.maximum(s, smallest) / cut)
         for scope, s in scores.items()
+    }
+    return {
+        scope: np.clip(values, _LEAST, _MOST).astype(np.float32) for scope, values in start.items()
     }

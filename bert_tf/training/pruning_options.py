@@ -55,10 +55,10 @@ class PruningOptions:
         ("dense", "factorized"),
     )
     alpha_learning_rate: float = option(
-        5.0, "Scale of the masks' Noam learning rate (peak: scale / sqrt(768 warmup)).", GROUP
+        20.0, "Scale of the masks' Noam learning rate (peak: scale / sqrt(768 warmup)).", GROUP
     )
     lambda_learning_rate: float = option(
-        10.0, "Scale of the multipliers' Noam learning rate.", GROUP
+        30.0, "Scale of the multipliers' Noam learning rate.", GROUP
     )
     learning_rate_warmup: int = option(
         100, "Updates over which the rates of masks and multipliers rise.", GROUP

@@ -127,6 +127,7 @@ def save_model_folder(path, config, arrays, vocab_file=None, task=None, checkpoi
 
 
 def is_huggingface(folder):
+    """Whether `folder` (`pathlib.Path`) is a Hugging Face one; a model folder's checkpoint wins."""
     if (folder / f"{CHECKPOINT}.index").exists():
         return False
     return (folder / "config.json").exists() or tensor_files.has_weights(folder)

@@ -107,9 +107,18 @@ def make_pruner(options, source, encoder, total_steps):
 
     Call it once the weights are assigned: against the dense kernels, the target rises from the
     expected sparsity that the masks start with.
+
+    Raises:
+      UserError: the kernels without masks alone are more than the target leaves.
     """
     warmup = options.target_sparsity_warmup
     base, fixed = _base(options, source)
+    if 1 - fixed / base < options.target_sparsity:
+        raise UserError(
+            f"--target_sparsity={options.target_sparsity}: {source.source} has kernels without"
+            f" masks, so that {1 - fixed / base:.4f} is the most that masks can remove: give less,"
+            " or start from a model cut further by factorize.py"
+        )
     pruner = Pruner(
         masked_layers(encoder),
         options.target_sparsity,

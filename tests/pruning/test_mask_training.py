@@ -217,6 +217,19 @@ def test_bad_flags_are_one_clear_line(folders, frozen, start, flags, message):
     assert re.search(message, str(error.value))
 
 
+def test_a_target_that_dense_kernels_make_unreachable_is_refused(folders):
+    model = load_model(folders["factorized"])
+    arrays = dict(model.arrays)
+    for kernel in ("intermediate", "output"):  # half of all parameters
+        scope = f"bert/encoder/layer_0/{kernel}/dense"
+        p, q = arrays.pop(f"{scope}_p/kernel"), arrays.pop(f"{scope}_q/kernel")
+        arrays[f"{scope}/kernel"], arrays[f"{scope}/bias"] = p @ q, arrays.pop(f"{scope}_q/bias")
+    mixed = folders["root"] / "mixed"
+    save_model_folder(mixed, model.config, arrays, model.vocab_file, model.task)
+    with pytest.raises(UserError, match=r"--target_sparsity=0.75: .* 0\.5000 is the most"):
+        train({**folders, "mixed": mixed}, "bad", start="mixed", target_sparsity=0.75)
+
+
 def test_scores_that_are_missing_or_of_another_model_are_named(folders, tmp_path):
     with pytest.raises(UserError, match=r"mask_scores.npz: no such file"):
         scores.read_scores(tmp_path, {})

@@ -77,8 +77,8 @@ class Options:
         None,
         "svd: plain. fisher: rows weighted by Fisher information (FWSVD). whitened: by the"
         " covariance of the inputs. two_sided: that and the gradients of the outputs. Without"
-        " --target_sparsity it only decides the scores for masks. Default: two_sided with a task's"
-        " data, whitened with --text_file, svd without data.",
+        " --target_sparsity it decides the components that masks choose from, and their scores."
+        " Default: two_sided with a task's data, whitened with --text_file, svd without data.",
         _FORM,
         ("svd", "fisher", "whitened", "two_sided"),
     )
@@ -186,6 +186,11 @@ class Options:
             raise UserError(f"--{min(stray)} has no effect without --target_sparsity")
         if "svd" in self.given and self.target_sparsity is not None:
             raise UserError("--svd has no effect with --target_sparsity, which sets the ranks")
+        if self.svd == "full" and self.chosen_method != "svd":
+            raise UserError(
+                f"--svd=full has no effect with --method={self.chosen_method}, whose components are"
+                " thin: leave one of them out"
+            )
         stray = {"calibration_examples", "seed", "do_lower_case", *_TASK_FLAGS} & self.given
         if stray and not self.has_data:
             raise UserError(f"--{min(stray)} has no effect without --data_dir or --train_file")

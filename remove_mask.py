@@ -132,6 +132,12 @@ def main(options):
     files.make_output_dir(options.output_folder_dir, "output_folder_dir")
     folder = removal.save(result, options.output_folder_dir, model.vocab_file, model.task)
     print((folder / "layers.txt").read_text(encoding="utf-8"), end="")
+    if options.target_sparsity is not None and result.open_cut:
+        print(
+            f"warning: --target_sparsity={options.target_sparsity} cut {result.open_cut:,} of the"
+            f" {result.open_components:,} components that the masks had left open, so the outputs"
+            " change: fine-tune the result, or train the masks to this target or further"
+        )
     difference = comparison.compare(
         (model.config, model.arrays), (result.config, result.arrays), store, result.evaluation
     )

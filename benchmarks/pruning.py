@@ -10,7 +10,8 @@ removed (every row of the table ends at that share exactly):
   b      factorize.py, two-sided statistics, ranks shared out over the model
   c      b, then one epoch of fine-tuning
   d      c with the dense parent as teacher
-  e      factorize.py to a milder share, mask training to the share, remove_mask.py, then d's epoch
+  d-long d with as many epochs as e has in all: e's control
+  e      factorize.py without loss, mask training to the share, remove_mask.py, then d's epoch
   dense  the parent, and "dense+1": after c's epoch as well (the control of c to e)
 
 Everything runs through the programs, and what is there already is not run again: the same command
@@ -36,14 +37,17 @@ flags.DEFINE_integer("max_train_examples", None, "Use the first this many traini
 flags.DEFINE_float("dense_epochs", 1, "Epochs of the dense parent.")
 flags.DEFINE_list("shares", ["50", "75", "90", "95"], "Percentages removed.")
 flags.DEFINE_list("seeds", ["1"], "Seeds, of parent and all that follows.")
-flags.DEFINE_list("columns", ["a", "b", "c", "d", "e"], "What to run.")
+flags.DEFINE_list("columns", ["a", "b", "c", "d", "d-long", "e"], "What to run.")
 flags.DEFINE_float("mask_epochs", 3, "Epochs of mask training in e.")
 flags.DEFINE_float("tune_epochs", 1, "Epochs of fine-tuning in c, d and e.")
 flags.DEFINE_float("learning_rate", 5e-5, "Peak rate of the dense trainings.")
 flags.DEFINE_float("tune_learning_rate", 5e-5, "Peak rate of all other trainings.")
 flags.DEFINE_integer("calibration_examples", 1280, "Rows for the statistics of b to e.")
 flags.DEFINE_string("mask_flags", "", "More flags of run_classifier.py for mask training in e.")
-flags.DEFINE_float("head_start", 0.6, "e starts at 1 - (1 - share) ** head_start removed.")
+flags.DEFINE_float(
+    "mask_margin", 0.1, "Masks go on for this share of what is to be left: remove_mask.py then cuts"
+    " what is closed already."
+)  # fmt: skip
 flags.DEFINE_string("tag", "", "Suffix of the folders of c, d and e, to tell settings apart.")
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -64,9 +68,9 @@ class Lab:
         """The parent after the epochs that the compact models have."""
         return self._train("dense+1", self.dense(), FLAGS.tune_epochs)
 
-    def one_shot(self, share, method, name):
-        """Compresses at once; method svd or two_sided."""
-        output = self.folder / f"{name}-{share}"
+    def factorized(self, name, method, *extra):
+        """Factorises the parent; method svd or two_sided."""
+        output = self.folder / name
         if not (output / "bert_model.ckpt.index").exists():
             data = []
             if method != "svd":
@@ -74,24 +78,28 @@ class Lab:
                 data = [f"--data_dir={FLAGS.data_dir}", f"--calibration_examples={rows}"]
             self._run(
                 "factorize.py", f"--model_dir={self.dense()}", f"--method={method}",
-                f"--target_sparsity={float(share) / 100:g}", f"--output_dir={output}", *data,
+                f"--output_dir={output}", *data, *extra,
             )  # fmt: skip
         return output
 
-    def tuned(self, share, teacher):
+    def one_shot(self, share, method, name):
+        """Compresses at once."""
+        target = f"--target_sparsity={float(share) / 100:g}"
+        return self.factorized(f"{name}-{share}", method, target)
+
+    def tuned(self, share, name, epochs, teacher):
         """The two-sided one-shot model after fine-tuning."""
         start = self.one_shot(share, "two_sided", "b")
-        name = f"{'d' if teacher else 'c'}{FLAGS.tag}-{share}"
-        return self._train(name, start, FLAGS.tune_epochs, teacher)
+        return self._train(f"{name}{FLAGS.tag}-{share}", start, epochs, teacher)
 
     def masked(self, share):
-        """Mask training from a milder one-shot model, removal, and fine-tuning."""
+        """Mask training from the factorised parent, removal, and fine-tuning."""
         target = float(share) / 100
-        milder = round(100 * (1 - (1 - target) ** FLAGS.head_start))
-        start = self.one_shot(milder, "two_sided", "b")
         masked = self._train(
-            f"e-masks{FLAGS.tag}-{share}", start, FLAGS.mask_epochs, True,
-            "--factorized=false", f"--target_sparsity={target:g}", *shlex.split(FLAGS.mask_flags),
+            f"e-masks{FLAGS.tag}-{share}", self.factorized("factorized", "two_sided"),
+            FLAGS.mask_epochs, True, "--init_masks=scores",
+            f"--target_sparsity={target + FLAGS.mask_margin * (1 - target):g}",
+            *shlex.split(FLAGS.mask_flags),
         )  # fmt: skip
         removed = self.folder / f"e-removed{FLAGS.tag}-{share}"
         if not (removed / "bert_model.ckpt.index").exists():
@@ -149,8 +157,11 @@ class Lab:
 _COLUMNS = {
     "a": lambda lab, share: lab.one_shot(share, "svd", "a"),
     "b": lambda lab, share: lab.one_shot(share, "two_sided", "b"),
-    "c": lambda lab, share: lab.tuned(share, teacher=False),
-    "d": lambda lab, share: lab.tuned(share, teacher=True),
+    "c": lambda lab, share: lab.tuned(share, "c", FLAGS.tune_epochs, False),
+    "d": lambda lab, share: lab.tuned(share, "d", FLAGS.tune_epochs, True),
+    "d-long": lambda lab, share: lab.tuned(
+        share, "d-long", FLAGS.mask_epochs + FLAGS.tune_epochs, True
+    ),
     "e": lambda lab, share: lab.masked(share),
 }
 
@@ -189,7 +200,7 @@ def main(argv):
         for share in FLAGS.shares:
             for lab in labs:
                 record(f"{share} %", column, lab, _COLUMNS[column](lab, share))
-    if {"c", "d", "e"} & set(FLAGS.columns):
+    if {"c", "d", "d-long", "e"} & set(FLAGS.columns):
         for lab in labs:
             record("0 %", "dense+1", lab, lab.dense_longer())
     print(f"{FLAGS.task_name}, main metric in percent; seeds {', '.join(FLAGS.seeds)}")

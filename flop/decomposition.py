@@ -125,6 +125,22 @@ class Decomposition:
             bias = bias + mean @ self._kernel - (mean @ p) @ q
         return p.astype(np.float32), q.astype(np.float32), bias.astype(np.float32)
 
+    def components(self):
+        """Returns all components as they are, most important first: the kernel without loss.
+
+        Leaving out the last ones is the best cut (but for the bias, see `truncate`), which is what
+        makes them the components for masks to choose from. Both sides of each have equal norms.
+
+        Returns:
+          (P float32 [d_in, rank], Q float32 [rank, d_out]), rank = min(d_in, d_out).
+        """
+        left, right = np.linalg.norm(self._left, axis=0), np.linalg.norm(self._right, axis=1)
+        scale = np.sqrt(right / np.where(left > 0, left, 1))
+        undo = np.where(scale > 0, scale, 1)
+        return (self._left * scale).astype(np.float32), (self._right / undo[:, None]).astype(
+            np.float32
+        )
+
     def energy(self, rank):
         """Returns the share of the sum of sigma^2 in the first `rank` components, in [0, 1]."""
         squares = self.sigma**2

@@ -112,15 +112,18 @@ def test_the_classifier_is_left_unless_it_is_wanted(files, tmp_path, capsys):
     assert "not kept without --finetuned" in capsys.readouterr().out
 
 
-def test_data_without_a_target_only_change_the_scores(files, tmp_path):
+def test_without_a_target_nothing_is_lost_whatever_the_components(files, tmp_path):
     call(model_dir=files["tuned"], output_dir=tmp_path / "plain")
-    call(model_dir=files["tuned"], output_dir=tmp_path / "scored", data_dir=files["data"])
-    plain, scored = (load_model(tmp_path / name).arrays for name in ("plain", "scored"))
-    tiny.assert_same_bits(plain, scored)
-    scope = "bert/encoder/layer_0/attention/self/query"
-    found = [np.load(tmp_path / name / SCORES)[scope] for name in ("plain", "scored")]
-    assert found[0].shape == found[1].shape == (16,)
-    assert not np.allclose(found[0] / found[0].sum(), found[1] / found[1].sum(), rtol=0.1)
+    call(model_dir=files["tuned"], output_dir=tmp_path / "aware", data_dir=files["data"])
+    dense = load_model(files["tuned"]).arrays
+    plain, aware = (load_model(tmp_path / name).arrays for name in ("plain", "aware"))
+    scope = "bert/encoder/layer_0/output/dense"
+    assert not np.allclose(plain[f"{scope}_p/kernel"], aware[f"{scope}_p/kernel"], atol=1e-3)
+    for arrays in (plain, aware):
+        product = arrays[f"{scope}_p/kernel"] @ arrays[f"{scope}_q/kernel"]
+        np.testing.assert_allclose(product, dense[f"{scope}/kernel"], atol=1e-5)
+    scores = np.load(tmp_path / "aware" / SCORES)[scope]
+    assert scores.shape == (16,) and scores[:4].sum() > scores[-4:].sum()
 
 
 def test_plain_text_serves_a_pretrained_model(files, tmp_path):
@@ -177,6 +180,7 @@ def test_a_custom_tasks_rows(files, tmp_path):
         ({"task_name": "sst-2"}, "--task_name has no effect without --data_dir"),
         ({"cost": "flops"}, "--cost has no effect without --target_sparsity"),
         ({"svd": "full", "target_sparsity": 0.5}, "--svd has no effect with --target_sparsity"),
+        ({"svd": "full", "data_dir": "."}, "--svd=full has no effect with --method=two_sided"),
         ({"max_seq_length": 64}, "--max_seq_length has no effect"),
         ({"data_dir": "no/such"}, "no/such"),
         ({"text_file": "no/such"}, "--text_file=no/such: cannot be read"),

@@ -96,6 +96,12 @@ def test_a_target_from_the_originals_three_flags(masked, tmp_path, capsys):
     assert 0.2 * dense - 48 < int(info["dense_pruned_params"]) <= 0.2 * dense
 
 
+@pytest.mark.parametrize("share, warns", [(0.9, True), (None, False)])
+def test_cutting_what_is_open_is_warned_of(masked, tmp_path, capsys, share, warns):
+    run(model_dir=masked, output_folder_dir=tmp_path / "out", target_sparsity=share)
+    assert ("that the masks had left open" in capsys.readouterr().out) == warns
+
+
 def test_all_gates_closed_works_end_to_end(masked, tmp_path, capsys):
     out = tmp_path / "out"
     run(model_dir=masked, output_folder_dir=out, target_sparsity=1.0)

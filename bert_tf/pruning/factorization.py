@@ -111,13 +111,15 @@ def check_dense(config, arrays, source):
 
 
 def factorize(config, arrays, svd="thin", statistics=None, method="svd"):
-    """Splits every encoder kernel by SVD, without loss: what masks are then trained on.
+    """Splits every encoder kernel without loss: into the components that masks choose from.
 
     Args:
       config: `BertConfig` of a dense model.
       arrays: {Google name: array}; not changed.
-      svd: `thin` (rank min(d_in, d_out)) or `full` (rank d_in, as the FLOP port has it).
-      statistics, method: what the scores go by, see `decomposition.component_scores`.
+      svd: of the plain method: `thin` (rank min(d_in, d_out)) or `full` (rank d_in, as the FLOP
+        port has it). The others are thin.
+      statistics: {scope: `Statistics`}, from `statistics.collect`; None for `svd`.
+      method: one of `decomposition.METHODS`; whose components, and what scores them.
 
     Returns:
       (config, arrays, `Report`): per kernel `<scope>_p/kernel`, `<scope>_q/kernel` and
@@ -130,7 +132,11 @@ def factorize(config, arrays, svd="thin", statistics=None, method="svd"):
     shapes = names.dense_scopes(config)
 
     def split(scope):
-        p, q = decomposition.svd(arrays[f"{scope}/kernel"], full=svd == "full")
+        kernel, bias = arrays[f"{scope}/kernel"], arrays[f"{scope}/bias"]
+        if method == "svd":
+            p, q = decomposition.svd(kernel, full=svd == "full")
+        else:
+            p, q = Decomposition(kernel, bias, statistics[scope], method).components()
         return p, q, _scores(p, q, scope, statistics, method)
 
     parts = dict(zip(shapes, for_each(split, shapes), strict=True))

@@ -26,6 +26,8 @@ class Removal:
       rows: [`KernelRow`] of the six kernels of each layer.
       info: {field: value} of info.txt.
       evaluation: the mode of the gates that were folded in, `clipped` or `hard`.
+      open_components: components that the gates had left open.
+      open_cut: how many of these were cut: above 0, the outputs change.
     """
 
     config: BertConfig
@@ -33,6 +35,8 @@ class Removal:
     rows: list[KernelRow]
     info: dict
     evaluation: str
+    open_components: int
+    open_cut: int
 
 
 def remove_masks(
@@ -92,7 +96,16 @@ def remove_masks(
     }
     extra = {k: v for k, v in config.extra.items() if k != "mask_evaluation"}
     config = config.replace(pruned_layers_dim=ranks, extra=extra)
-    return Removal(config, compact, rows, _info(rows, compact), evaluation)
+    is_open = {scope: compaction.open_components(gates[scope], 0.0) for scope in kernels}
+    return Removal(
+        config,
+        compact,
+        rows,
+        _info(rows, compact),
+        evaluation,
+        open_components=sum(int(found.sum()) for found in is_open.values()),
+        open_cut=sum(int((is_open[scope] & ~keep[scope]).sum()) for scope in kernels),
+    )
 
 
 def info_text(info):

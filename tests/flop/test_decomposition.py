@@ -104,6 +104,23 @@ def test_all_components_are_the_kernel(data, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_leaving_out_the_last_components_is_the_best_cut(data, method):
+    """What masks on `components` can reach without training: the cut, but for its bias."""
+    kernel = data[2]
+    decomposition = Decomposition(*data[2:], method)
+    p, q = decomposition.components()
+    np.testing.assert_allclose(p @ q, kernel, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(p, axis=0), np.linalg.norm(q, axis=1), rtol=1e-4)
+    cut_p, cut_q, _ = decomposition.truncate(5)
+    np.testing.assert_allclose(p[:, :5] @ q[:5], cut_p @ cut_q, atol=1e-5)
+
+
+def test_a_kernel_of_zeros_has_components():
+    p, q = Decomposition(np.zeros([4, 3]), np.zeros(3)).components()
+    assert not (p @ q).any() and np.isfinite(p).all() and np.isfinite(q).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_factors_are_balanced(data, method):
     p, q, _ = Decomposition(*data[2:], method).truncate(5)
     sizes = np.sum(p.astype(float) ** 2, 0)

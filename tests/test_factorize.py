@@ -1,6 +1,7 @@
 """factorize.py as a user runs it."""
 
 import dataclasses
+import os
 import pathlib
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import factorize
 from bert_tf.checkpoints.model_folder import load_model
 from bert_tf.encoder.kernels import factorized_ranks
 from bert_tf.errors import UserError
+from bert_tf.pruning import comparison
 from tests import tiny
 
 SCORES = "mask_scores.npz"
@@ -224,3 +226,23 @@ def test_help_describes_every_flag():
     assert done.returncode == 0
     for field in dataclasses.fields(factorize.Options):
         assert field.name == "given" or f"--{field.name}=" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not {"BERT_TF_TUNED", "BERT_TF_DATA"} <= set(os.environ),
+    reason="BERT_TF_TUNED and BERT_TF_DATA do not name a model fine-tuned on SST-2 and the data",
+)
+@pytest.mark.parametrize("svd, method", [("thin", "svd"), ("full", "svd"), ("thin", "two_sided")])
+def test_factorised_is_dense_on_real_rows(tmp_path, svd, method):
+    dense = load_model(os.environ["BERT_TF_TUNED"])
+    data = pathlib.Path(os.environ["BERT_TF_DATA"]) / "glue_data" / "SST-2"
+    flags = {"data_dir": data} if method == "two_sided" else {"svd": svd}
+    call(model_dir=os.environ["BERT_TF_TUNED"], output_dir=tmp_path / "out", **flags)
+    out = load_model(tmp_path / "out")
+    found = comparison.compare(
+        (dense.config, dense.arrays), (out.config, out.arrays), comparison.dev_store(dense, data)
+    )
+    print(f"{svd} {method}: {found.text()}")
+    assert found.what == "logits" and found.examples == 872
+    assert found.largest < 1e-4

@@ -102,23 +102,20 @@ class Decomposition:
         weighted = outputs.apply(inputs.apply(np.asarray(kernel, np.float64)).T).T
         u, sv = _thin_svd(weighted)
         self.sigma = np.linalg.norm(sv, axis=1)
-        self._left = inputs.undo(u)
-        self._right = outputs.undo(sv.T).T
+        self._left, self._right = _balanced(inputs.undo(u), outputs.undo(sv.T).T)
 
     def truncate(self, rank):
-        """Returns the best factors of one rank.
-
-        They are balanced: a fresh SVD of K^ = U S V', as U sqrt(S) and sqrt(S) V'. The un-weighted
-        factors as they come carry L^-1 and R^-1, and training cannot move such badly scaled ones.
+        """Returns the best factors of one rank, and the bias that goes with them.
 
         Args:
           rank: components to keep, from 0 to min(d_in, d_out).
 
         Returns:
-          (P float32 [d_in, rank], Q float32 [rank, d_out], bias float32 [d_out]); the bias makes
-          up for mean(x) (K - K^) where the method knows the mean.
+          (P float32 [d_in, rank], Q float32 [rank, d_out], bias float32 [d_out]); P and Q are the
+          first of `components`, and the bias makes up for mean(x) (K - K^) where the method knows
+          the mean.
         """
-        p, q = _balanced(self._left[:, :rank], self._right[:rank])
+        p, q = self._left[:, :rank], self._right[:rank]
         bias = np.asarray(self._bias, np.float64)
         if self._mean is not None:
             mean = np.asarray(self._mean, np.float64)
@@ -126,20 +123,15 @@ class Decomposition:
         return p.astype(np.float32), q.astype(np.float32), bias.astype(np.float32)
 
     def components(self):
-        """Returns all components as they are, most important first: the kernel without loss.
+        """Returns all components, most important first: the kernel without loss.
 
         Leaving out the last ones is the best cut (but for the bias, see `truncate`), which is what
-        makes them the components for masks to choose from. Both sides of each have equal norms.
+        makes them the components for masks to choose from.
 
         Returns:
           (P float32 [d_in, rank], Q float32 [rank, d_out]), rank = min(d_in, d_out).
         """
-        left, right = np.linalg.norm(self._left, axis=0), np.linalg.norm(self._right, axis=1)
-        scale = np.sqrt(right / np.where(left > 0, left, 1))
-        undo = np.where(scale > 0, scale, 1)
-        return (self._left * scale).astype(np.float32), (self._right / undo[:, None]).astype(
-            np.float32
-        )
+        return self._left.astype(np.float32), self._right.astype(np.float32)
 
     def energy(self, rank):
         """Returns the share of the sum of sigma^2 in the first `rank` components, in [0, 1]."""
@@ -264,10 +256,11 @@ def _thin_svd(matrix):
 
 
 def _balanced(left, right):
-    """Returns factors of left [m, r] right [r, n] that share its singular values equally."""
-    if not left.shape[1]:
-        return left, right
-    left_basis, left_core = np.linalg.qr(left)
-    right_basis, right_core = np.linalg.qr(right.T)
-    u, s, vt = np.linalg.svd(left_core @ right_core.T)
-    return left_basis @ u * np.sqrt(s), (np.sqrt(s)[:, None] * vt) @ right_basis.T
+    """Returns left [m, r] and right [r, n] with equal norms of both sides of each component.
+
+    As they come they carry L^-1 and R^-1, and training moves factors of such different sizes badly.
+    """
+    left_norms, right_norms = np.linalg.norm(left, axis=0), np.linalg.norm(right, axis=1)
+    used = (left_norms > 0) & (right_norms > 0)
+    scale = np.sqrt(np.where(used, right_norms, 1) / np.where(used, left_norms, 1))
+    return left * scale, right / scale[:, None]

@@ -112,20 +112,12 @@ def test_leaving_out_the_last_components_is_the_best_cut(data, method):
     np.testing.assert_allclose(p @ q, kernel, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(p, axis=0), np.linalg.norm(q, axis=1), rtol=1e-4)
     cut_p, cut_q, _ = decomposition.truncate(5)
-    np.testing.assert_allclose(p[:, :5] @ q[:5], cut_p @ cut_q, atol=1e-5)
+    assert np.array_equal(p[:, :5], cut_p) and np.array_equal(q[:5], cut_q)
 
 
 def test_a_kernel_of_zeros_has_components():
     p, q = Decomposition(np.zeros([4, 3]), np.zeros(3)).components()
     assert not (p @ q).any() and np.isfinite(p).all() and np.isfinite(q).all()
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_factors_are_balanced(data, method):
-    p, q, _ = Decomposition(*data[2:], method).truncate(5)
-    sizes = np.sum(p.astype(float) ** 2, 0)
-    np.testing.assert_allclose(p.T @ p, np.diag(sizes), atol=1e-5)
-    np.testing.assert_allclose(q @ q.T, np.diag(sizes), atol=1e-5)
 
 
 def test_without_components_the_layer_gives_its_mean_output(data):

@@ -122,7 +122,7 @@ def make_pruner(options, source, encoder, total_steps):
     pruner = Pruner(
         masked_layers(encoder),
         options.target_sparsity,
-        target_warmup=total_steps // 2 if warmup is None else warmup,
+        target_warmup=total_steps // 3 if warmup is None else warmup,
         base_parameters=base,
         fixed_parameters=fixed,
         gate_optimizer=_adam(options.alpha_learning_rate, options.learning_rate_warmup),

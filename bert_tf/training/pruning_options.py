@@ -45,7 +45,7 @@ class PruningOptions:
         0.8, "Share of the encoder's kernel parameters that the masks remove.", GROUP
     )
     target_sparsity_warmup: int | None = option(
-        None, "Updates over which the target rises; half of all updates if absent.", GROUP
+        None, "Updates over which the target rises; a third of all updates if absent.", GROUP
     )
     sparsity_base: str = option(
         "dense",
@@ -58,7 +58,7 @@ class PruningOptions:
         20.0, "Scale of the masks' Noam learning rate (peak: scale / sqrt(768 warmup)).", GROUP
     )
     lambda_learning_rate: float = option(
-        30.0, "Scale of the multipliers' Noam learning rate.", GROUP
+        100.0, "Scale of the multipliers' Noam learning rate.", GROUP
     )
     learning_rate_warmup: int = option(
         100, "Updates over which the rates of masks and multipliers rise.", GROUP

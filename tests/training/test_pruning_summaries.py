@@ -124,7 +124,7 @@ def test_the_flags_of_mask_training_are_described(trained):
     content = found.summary_metadata["_hparams_/session_start_info"].plugin_data.content
     start = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
     in_force = {  # by default what the model or the length of the run says
-        "target_sparsity_warmup": STEPS // 2,
+        "target_sparsity_warmup": STEPS // 3,
         "hidden_dropout_prob": 0.1,
         "attention_probs_dropout_prob": 0.1,
     }

@@ -100,7 +100,9 @@ class Options:
     task_name: str | None = option(
         None, "Task of the data, or custom. Default: the one the model was fine-tuned on.", _DATA
     )
-    data_dir: str | None = option(None, "Folder with the task's files in GLUE's layout.", _DATA)
+    data_dir: str | None = option(
+        None, "Folder with the task's files in their original layout.", _DATA
+    )
     train_file: str | None = option(None, "custom task: file of labelled rows.", _DATA)
     text_column: str | None = option(None, "custom task: column of the text.", _DATA)
     text_pair_column: str | None = option(None, "custom task: column of the second text.", _DATA)

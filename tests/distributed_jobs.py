@@ -36,11 +36,13 @@ class Interrupt(keras.callbacks.Callback):
     def __init__(self, kill_at, stop_at):
         super().__init__()
         self.kill_at, self.stop_at = kill_at, stop_at
+        self.done = 0  # in all calls of `fit`: a freeze ends one
 
     def on_train_batch_end(self, batch, logs=None):
-        if batch + 1 == self.kill_at:
+        self.done += 1
+        if self.done == self.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
-        if batch + 1 == self.stop_at:
+        if self.done == self.stop_at:
             raise Stopped
 
 

@@ -212,6 +212,7 @@ WRONG_FLAGS = [
     ({"do_train": False, "do_eval": False}, "--do_train, --do_eval, --do_predict"),
     ({"max_seq_length": 33}, "--max_seq_length=33: .*position table.* 32 rows"),
     ({"max_seq_length": 2}, "--max_seq_length=2"),
+    ({"truncation": "middle"}, "truncation=middle: expected one of head, tail, head_tail"),
     ({"init_checkpoint": "x"}, "--model_dir and --init_checkpoint"),
     ({"train_batch_size": 8, "train_token_budget": 64}, "--train_token_budget and --train_batch"),
     ({"train_token_budget": 3}, "--train_token_budget=3: example"),
@@ -345,6 +346,7 @@ def test_full_disk_at_the_end_leaves_the_model_that_was_there(job, full_disk, mo
         ({"seed": 7}, "seed"),
         ({"train_batch_size": 4}, "train_batch_size"),
         ({"num_train_epochs": 2.0}, "num_train_epochs"),
+        ({"truncation": "tail"}, "truncation"),
         ({"max_train_examples": 30}, "training data"),
     ],
 )

@@ -88,21 +88,23 @@ class FeatureStore:
         return inputs, None if self.labels is None else self.labels[example_ids]
 
 
-def build_features(examples, tokenizer, max_seq_length, cache_dir=None):
+def build_features(examples, tokenizer, max_seq_length, cache_dir=None, truncation="head"):
     """Returns the `FeatureStore` of `examples`, from `cache_dir` if it was built before.
 
     Each store is a folder in cache_dir named after its fingerprint, which covers texts, labels,
-    tokenizer and max_seq_length: another vocabulary or another row gives another store, and several
-    processes may build at once. A damaged store is built again, with a warning.
+    tokenizer, max_seq_length and truncation: another vocabulary or another row gives another store,
+    and several processes may build at once. A damaged store is built again, with a warning.
 
     Args:
       examples: `Examples`.
       tokenizer: object with `encode_flat` and `fingerprint`, such as `BertTokenizer`.
       max_seq_length: longest example in tokens.
       cache_dir: folder; None keeps the features in memory.
+      truncation: what stays of longer single texts: `head`, `tail` or `head_tail`, see
+        `BertTokenizer.encode`.
 
     Raises:
-      UserError: cache_dir cannot be written.
+      UserError: cache_dir cannot be written, or what `encode_flat` raises.
     """
     key = fingerprint(
         _FORMAT,
@@ -111,9 +113,12 @@ def build_features(examples, tokenizer, max_seq_length, cache_dir=None):
         examples.text_a,
         examples.text_b,
         examples.labels,
+        # Stores older than the choice are cut at the head.
+        *(() if truncation == "head" else (truncation,)),
     )
     if cache_dir is None:
-        return FeatureStore(**_encode(examples, tokenizer, max_seq_length), fingerprint=key)
+        arrays = _encode(examples, tokenizer, max_seq_length, truncation)
+        return FeatureStore(**arrays, fingerprint=key)
     folder = pathlib.Path(cache_dir) / key[:24]
     if folder.is_dir():
         try:
@@ -121,9 +126,8 @@ def build_features(examples, tokenizer, max_seq_length, cache_dir=None):
         except _DAMAGE as e:
             logging.warning("%s: damaged features are built again (%s)", folder, e)
             shutil.rmtree(folder, ignore_errors=True)
-    return FeatureStore(
-        **_save(folder, _encode(examples, tokenizer, max_seq_length)), fingerprint=key
-    )
+    arrays = _encode(examples, tokenizer, max_seq_length, truncation)
+    return FeatureStore(**_save(folder, arrays), fingerprint=key)
 
 
 def fingerprint(*parts):
@@ -144,10 +148,10 @@ def fingerprint(*parts):
     return digest.hexdigest()
 
 
-def _encode(examples, tokenizer, max_seq_length):
+def _encode(examples, tokenizer, max_seq_length, truncation):
     """Tokenises all examples; returns the arrays by name."""
     ids, offsets, first_lengths = tokenizer.encode_flat(
-        examples.text_a, examples.text_b, max_seq_length
+        examples.text_a, examples.text_b, max_seq_length, truncation
     )
     return {
         "ids": np.asarray(ids, np.int32),

@@ -13,6 +13,7 @@ def make_dataset(
     shard_count=1,
     pad_to=None,
     pad_multiple=1,
+    activations=None,
     prefetch=4,
 ):
     """Returns a dataset of the plan's batches from `start_step` to its end.
@@ -27,28 +28,41 @@ def make_dataset(
       shard_index, shard_count: this worker's number, and how many there are.
       pad_to: length to pad to; None takes each batch's longest example.
       pad_multiple: that length is rounded up to a multiple of this.
+      activations: callable (ids, inputs) -> float [b, t, hidden], the states that a frozen prefix
+        of the model gives for the batch, with attributes `dtype` and `hidden_size`; None for none.
       prefetch: batches prepared ahead.
 
     Returns:
       `tf.data.Dataset` of ({"input_word_ids", "input_mask", "input_type_ids"}: int32 [b, t],
-      labels [b]): int32 classes or float32 scores; -1 where the store has none.
+      labels [b]): int32 classes or float32 scores; -1 where the store has none. With
+      `activations` the inputs have "hidden" besides.
     """
     dtype = np.int32 if store.labels is None else store.labels.dtype
 
     def batch(step):
         ids = plan.ids(int(step))
         length = store.padded_length(ids, pad_to, pad_multiple)
-        inputs, labels = store.batch(ids[shard_index::shard_count], pad_to=length)
+        ids = ids[shard_index::shard_count]
+        inputs, labels = store.batch(ids, pad_to=length)
         if labels is None:
             labels = np.full(len(inputs["input_mask"]), -1, np.int32)
-        return inputs["input_word_ids"], inputs["input_mask"], inputs["input_type_ids"], labels
+        if activations:
+            inputs["hidden"] = activations(ids, inputs)
+        return *(inputs[name] for name in names), labels
+
+    names = ["input_word_ids", "input_mask", "input_type_ids"]
+    types = [tf.int32] * 3
+    if activations:
+        names.append("hidden")
+        types.append(activations.dtype)
 
     def tensors(step):
-        *inputs, labels = tf.numpy_function(batch, [step], [tf.int32] * 3 + [dtype])
-        for tensor in inputs:
+        *inputs, labels = tf.numpy_function(batch, [step], [*types, dtype])
+        for tensor in inputs[:3]:
             tensor.set_shape([None, None])
+        if activations:
+            inputs[3].set_shape([None, None, activations.hidden_size])
         labels.set_shape([None])
-        names = ("input_word_ids", "input_mask", "input_type_ids")
         return dict(zip(names, inputs, strict=True)), labels
 
     return tf.data.Dataset.range(start_step, plan.steps).map(tensors).prefetch(prefetch)

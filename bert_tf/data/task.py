@@ -95,7 +95,7 @@ class SplitFile:
 
 @dataclasses.dataclass(frozen=True)
 class FileTask(Task):
-    """A task with one tab-separated file per split.
+    """A task with one file per split, tab-separated unless a subclass reads it otherwise.
 
     Attributes:
       files: {split: `SplitFile`} as a tuple of pairs.
@@ -123,7 +123,7 @@ class FileTask(Task):
             if not pathlib.Path(data_dir).is_dir():
                 raise UserError(f"--data_dir={data_dir}: no such folder")
             raise UserError(f"{path}: no such file: task {self.name} reads {names}")
-        table = read_tsv(path, header=spec.header)
+        table = self.read_rows(path, spec)
         self._check_header(table, spec)
         if spec.min_columns:
             table = _without_short_rows(table, spec.min_columns)
@@ -141,6 +141,10 @@ class FileTask(Task):
                 logging.warning("%s: %d rows without agreed label skipped", path, skipped)
                 table = table.select(keep)
         return table
+
+    def read_rows(self, path, spec):
+        """Returns the `Table` in `path`, the only step that knows the kind of file."""
+        return read_tsv(path, header=spec.header)
 
     def examples_of(self, table, spec):
         """Returns the `Examples` in `table`."""

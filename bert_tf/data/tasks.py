@@ -3,7 +3,7 @@
 import dataclasses
 import re
 
-from bert_tf.data import glue
+from bert_tf.data import documents, glue
 from bert_tf.data.custom import custom_task
 from bert_tf.data.task import Task
 from bert_tf.errors import UserError
@@ -22,6 +22,14 @@ _TASKS = {
     "sts-b": glue.stsb,
     "wnli": glue.wnli,
     "xnli": glue.xnli,
+    "ag": documents.ag,
+    "dbpedia": documents.dbpedia,
+    "imdb": documents.imdb,
+    "sogou": documents.sogou,
+    "trec": documents.trec,
+    "yahoo": documents.yahoo,
+    "yelp-f": documents.yelp_full,
+    "yelp-p": documents.yelp_polarity,
 }
 TASK_NAMES = tuple(_TASKS)
 
@@ -33,6 +41,10 @@ _ALIASES = {
     "mnli-m": "mnli",
     "mnli-matched": "mnli",
     "mnli-mismatched": "mnli-mm",
+    "ag-news": "ag",
+    "agnews": "ag",
+    "yelp-full": "yelp-f",
+    "yelp-polarity": "yelp-p",
 }
 
 
@@ -40,7 +52,7 @@ def get_task(name, language="zh"):
     """Returns the `Task` called `name`.
 
     Args:
-      name: one of `TASK_NAMES` in any case, or an alias such as sst2, STS_B, mnli_mismatched.
+      name: one of `TASK_NAMES` in any case, or an alias such as sst2, STS_B, ag_news.
       language: XNLI's, a two-letter code; without meaning for the other tasks.
 
     Raises:

@@ -54,10 +54,32 @@ class BertEncoder(keras.layers.Layer):
         self.pooler = Dense(
             hidden, hidden, "bert/pooler/dense", self.config.initializer_range, name="pooler"
         )
+        if gradient_start is not None:
+            self.freeze(gradient_start or -1)
         self.inputs = {
             name: keras.Input([None], dtype=tf.int32, name=name)
             for name in ("input_word_ids", "input_mask", "input_type_ids")
         }
+
+    def freeze(self, num_layers):
+        """Sets where training begins; a model's step that is traced already does not change.
+
+        `bert_tf.freezing.freeze` is the way to freeze a model that is compiled or training.
+
+        Args:
+          num_layers: 0 trains everything; -1 freezes the embeddings; n > 0 the embeddings and the
+            first n layers.
+
+        Raises:
+          ValueError: the encoder has fewer layers.
+        """
+        most = len(self.encoder_layers)
+        if not -1 <= num_layers <= most:
+            raise ValueError(f"cannot freeze {num_layers} layers: expected -1 to {most}")
+        self.gradient_start = max(num_layers, 0) if num_layers else None
+        self.embeddings.trainable = not num_layers
+        for index, layer in enumerate(self.encoder_layers):
+            layer.trainable = index >= num_layers
 
     def embed(self, word_ids, type_ids=None, training=None):
         """Returns the embedding output.

@@ -52,9 +52,11 @@ def statistics_of_task(model, method, flags, *, examples=1280, max_seq_length=No
         del flags["task_name"]  # the folder also knows the order of the labels
     length = max_seq_length or (model.task or {}).get("max_seq_length", DEFAULT_LENGTH)
     given = frozenset({*flags, "max_seq_length"})
+    truncation = (model.task or {}).get("truncation", "head")
     options = ClassifierOptions(
-        do_train=True, model_dir=model.source, max_seq_length=length, given=given, **flags
-    )
+        do_train=True, model_dir=model.source, max_seq_length=length, truncation=truncation,
+        given=given, **flags,
+    )  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:
         data = inputs.build(options, model, pathlib.Path(scratch))
         labels = _outputs(model, data.task, method)

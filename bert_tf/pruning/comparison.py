@@ -89,7 +89,9 @@ def dev_store(model, data_dir):
     task = task_from_json(model.task)
     longest = model.task.get("max_seq_length", 128)
     tokenizer = BertTokenizer(vocab, do_lower_case=model.do_lower_case is not False)
-    return build_features(task.read(data_dir, task.dev_splits[0]), tokenizer, longest)
+    cut = model.task.get("truncation", "head")
+    examples = task.read(data_dir, task.dev_splits[0])
+    return build_features(examples, tokenizer, longest, truncation=cut)
 
 
 def random_store(config, examples=64, longest=64, seed=0):

@@ -12,9 +12,16 @@ from bert_tf.errors import UserError
 from bert_tf.tokenization import normalization
 from bert_tf.tokenization import vocab as vocab_lib
 
+TRUNCATIONS = ("head", "tail", "head_tail")
+"""What may stay of a text that is too long, see `BertTokenizer.encode`."""
+
 # Text handled at once by encode_flat: bounds its memory. A row counts for its characters and this:
 _ROW_COST = 64
 _CHUNK_COST = 1 << 20
+
+# The share of a long text's pieces that head_tail takes from its front: of 510, Sun et al. (2019,
+# "How to Fine-Tune BERT for Text Classification?") favour the first 128 and the last 382.
+_FRONT_SHARE = 128 / 510
 
 # Part of the fingerprint: raise it when the same text and vocabulary give other ids.
 _RECIPE = 1
@@ -63,7 +70,7 @@ class BertTokenizer(tf.Module):
         texts = tf.TensorSpec([None], tf.string)
         length = tf.TensorSpec([], tf.int64)
         self._encode_single = tf.function(
-            self._single, input_signature=[texts, length], autograph=False
+            self._single, input_signature=[texts, length, length], autograph=False
         )
         self._encode_pair = tf.function(
             self._pair, input_signature=[texts, texts, length], autograph=False
@@ -95,24 +102,31 @@ class BertTokenizer(tf.Module):
         return [[self.vocab.tokens[i] for i in row] for row in self.tokenize(texts).to_list()]
 
     @_without_autograph
-    def encode(self, text_a, text_b=None, max_seq_length=128):
+    def encode(self, text_a, text_b=None, max_seq_length=128, truncation="head"):
         """Builds the encoder's inputs: [CLS] a [SEP] with type 0, then b [SEP] with type 1.
 
         Args:
           text_a: string [n].
           text_b: string [n], or None for single texts.
           max_seq_length: int; sequences are cut to this many tokens, specials included: a single
-            text at its end, a pair one token at a time from the end of the longer (of b on a tie).
+            text as `truncation` says, a pair one token at a time from the end of the longer (of b
+            on a tie).
+          truncation: what stays of a single text of more than n = max_seq_length - 2 pieces: its
+            first n (`head`), its last n (`tail`), or the first round(128 / 510 * n) and the rest
+            from its end (`head_tail`, the favoured cut of Sun et al., 2019, at any length).
 
         Returns:
           {input_word_ids, input_mask, input_type_ids}: int32 [n, longest], padded with [PAD].
 
         Raises:
-          UserError: max_seq_length leaves no room for [CLS] and [SEP].
+          UserError: max_seq_length leaves no room for [CLS] and [SEP], there is no such
+            truncation, or not for pairs.
         """
         _check_length(max_seq_length, text_b is not None)
+        _check_truncation(truncation, text_b is not None)
         if text_b is None:
-            ids, first_lengths = self._single(text_a, max_seq_length)
+            front = _front_pieces(max_seq_length, truncation)
+            ids, first_lengths = self._single(text_a, max_seq_length, front)
         else:
             ids, first_lengths = self._pair(text_a, text_b, max_seq_length)
         dense = ids.to_tensor(self.vocab.pad_id)  # [n, longest]
@@ -124,13 +138,13 @@ class BertTokenizer(tf.Module):
             "input_type_ids": tf.cast(mask & ~first, tf.int32),
         }
 
-    def encode_flat(self, texts_a, texts_b=None, max_seq_length=128):
+    def encode_flat(self, texts_a, texts_b=None, max_seq_length=128, truncation="head"):
         """Encodes a whole data set into flat arrays, a bounded piece at a time.
 
         Args:
           texts_a: list of n str.
           texts_b: list of n str, or None for single texts.
-          max_seq_length: as in `encode`.
+          max_seq_length, truncation: as in `encode`.
 
         Returns:
           ids: int32 [total], the sequences of `encode` end to end without padding.
@@ -138,15 +152,17 @@ class BertTokenizer(tf.Module):
           first_lengths: int32 [n], how many positions of each example have token type 0.
 
         Raises:
-          UserError: max_seq_length leaves no room for [CLS] and [SEP].
+          UserError: as `encode`.
         """
         _check_length(max_seq_length, texts_b is not None)
+        _check_truncation(truncation, texts_b is not None)
+        front = _front_pieces(max_seq_length, truncation)
         ids, lengths, first_lengths = [], [], []
         for rows in _chunks(texts_a, texts_b):
             # The explicit type and shape are for no rows at all.
             chunk_a = tf.constant(texts_a[rows], tf.string, [rows.stop - rows.start])
             if texts_b is None:
-                chunk, first = self._encode_single(chunk_a, max_seq_length)
+                chunk, first = self._encode_single(chunk_a, max_seq_length, front)
             else:
                 chunk_b = tf.constant(texts_b[rows], tf.string, [rows.stop - rows.start])
                 chunk, first = self._encode_pair(chunk_a, chunk_b, max_seq_length)
@@ -157,10 +173,15 @@ class BertTokenizer(tf.Module):
         np.cumsum(np.concatenate(lengths), out=offsets[1:])
         return np.concatenate(ids), offsets, np.concatenate(first_lengths).astype(np.int32)
 
-    def _single(self, text_a, max_seq_length):
-        """Returns int32 RaggedTensor [n, length] and int64 [n]: positions of type 0."""
+    def _single(self, text_a, max_seq_length, front):
+        """Returns int32 RaggedTensor [n, length] and int64 [n]: positions of type 0.
+
+        `front` of the pieces that stay are the text's first, the others its last.
+        """
         a = self.tokenize(text_a)
-        a = _keep_first(a, tf.minimum(a.row_lengths(), max_seq_length - 2))
+        keep = tf.minimum(a.row_lengths(), max_seq_length - 2)
+        first = tf.minimum(keep, front)
+        a = _keep_ends(a, first, keep - first)
         cls, sep = self._specials(a.nrows())
         return tf.concat([cls, a, sep], axis=1), a.row_lengths() + 2
 
@@ -189,6 +210,22 @@ def _check_length(max_seq_length, is_pair):
         )
 
 
+def _check_truncation(truncation, is_pair):
+    if truncation not in TRUNCATIONS:
+        raise UserError(f"truncation={truncation}: expected one of {', '.join(TRUNCATIONS)}")
+    if is_pair and truncation != "head":
+        raise UserError(
+            f"truncation={truncation} is for single texts: the longer one of a pair is cut at its"
+            " end"
+        )
+
+
+def _front_pieces(max_seq_length, truncation):
+    """How many of the pieces that stay of a long text are its first ones."""
+    room = max_seq_length - 2
+    return {"head": room, "tail": 0, "head_tail": round(_FRONT_SHARE * room)}[truncation]
+
+
 def _pair_lengths(a, b, limit):
     """Lengths left after dropping tokens of the longer one, of b on a tie, until a + b <= limit."""
     excess = tf.maximum(a + b - limit, 0)
@@ -204,6 +241,18 @@ def _keep_first(pieces, lengths):
     starts = pieces.row_starts()
     kept = tf.ragged.range(starts, starts + lengths)
     return kept.with_values(tf.gather(pieces.values, kept.values))
+
+
+def _keep_ends(pieces, first, last):
+    """The first `first` [n] and the last `last` [n] pieces of each row."""
+    starts, limits = pieces.row_starts(), pieces.row_limits()
+    # Two ranges per row, one behind the other, which makes each row's kept pieces contiguous.
+    kept = tf.ragged.range(
+        tf.reshape(tf.stack([starts, limits - last], axis=1), [-1]),
+        tf.reshape(tf.stack([starts + first, limits], axis=1), [-1]),
+    )
+    values = tf.gather(pieces.values, kept.values)
+    return tf.RaggedTensor.from_row_lengths(values, first + last, validate=False)
 
 
 def _usable_tokens(vocab):

@@ -1,59 +1,34 @@
 """Fine-tune, evaluate and predict sentence classification: what run_classifier.py runs."""
 
 import dataclasses
-import datetime
-import pathlib
 import resource
 import time
 
 import tensorflow as tf
-import tf_keras as keras
 from absl import logging
 
 from bert_tf import files
-from bert_tf.checkpoints.model_folder import LoadedModel, load_model, save_model_folder
+from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.checkpoints.names import dense_scopes
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.data.batching import train_plan
 from bert_tf.data.features import fingerprint
 from bert_tf.errors import UserError
-from bert_tf.training import distribution, evaluation, inputs, loop, mask_training, sources
-from bert_tf.training.allocator import keep_freed_memory
-from bert_tf.training.distillation import Distillation
-from bert_tf.training.model import SequenceClassifier
-from bert_tf.training.optimization import make_optimizer
+from bert_tf.training import evaluation, freezing, loop, mask_training
+from bert_tf.training import job as job_lib
+from bert_tf.training.freezing_options import IDENTITY_FLAGS as FREEZING_FLAGS
 from bert_tf.training.pruning_options import MASK_FLAGS, TEACHER_FLAGS
 from bert_tf.training.pruning_summaries import PruningSummaries, values_in_force
-from bert_tf.training.schedules import make_schedule
+from bert_tf.training.step_times import StepTimes
 from bert_tf.training.summaries import Summaries
 
 
-@dataclasses.dataclass
-class Job:
-    """Everything a run is made of, once its options are checked and its files read."""
+def run(options, callbacks=()):
+    """Fine-tunes, evaluates and predicts as `options` say.
 
-    options: object
-    output_dir: pathlib.Path
-    strategy: object
-    source: LoadedModel
-    data: inputs.Inputs
-    masks: bool = False
-    model: SequenceClassifier | None = None
-    seconds: dict = dataclasses.field(default_factory=dict)
-
-    @property
-    def chief(self):
-        """Whether this process writes the files."""
-        return distribution.is_chief(self.strategy)
-
-    @property
-    def task(self):
-        """The `Task` of the data."""
-        return self.data.task
-
-
-def run(options):
-    """Fine-tunes, evaluates and predicts as `options` (`ClassifierOptions`) say.
+    Args:
+      options: `ClassifierOptions`.
+      callbacks: Keras callbacks of the training.
 
     Returns:
       The content of `results.json`: metrics, best metrics, steps, times, parameters, stop reason.
@@ -62,12 +37,12 @@ def run(options):
       UserError: bad input; nothing already written is lost.
     """
     started = time.monotonic()
-    job = _prepare(options)
+    job = job_lib.prepare(options)
     job.seconds["preparation"] = time.monotonic() - started
-    _build_model(job)
+    job_lib.build_model(job)
     results = {"task": job.task.name, "parameters": _count_parameters(job.model)}
     if options.do_train:
-        results |= _train(job)
+        results |= _train(job, callbacks)
     elif options.do_eval:
         results |= _evaluate(job)
     if options.do_predict:
@@ -81,96 +56,7 @@ def run(options):
     return results
 
 
-def _prepare(options):
-    """Checks the options, reads model and data; nothing is written but the features."""
-    options.check()
-    keep_freed_memory()
-    strategy = distribution.make_strategy(
-        options.distribution_strategy, options.num_gpus, options.tpu
-    )
-    distribution.check_flags(strategy, options)
-    distribution.set_precision(options.precision)
-    keras.utils.set_random_seed(options.seed)
-    output_dir = pathlib.Path(options.output_dir)
-    if options.timestamped_output_dir:
-        now = distribution.value_of_chief(strategy, int(time.time()))  # one folder for all workers
-        output_dir /= datetime.datetime.fromtimestamp(now).strftime("%Y-%m-%d-%H:%M:%S")
-    files.make_output_dir(output_dir)
-    source = sources.load(options, output_dir)
-    masks = mask_training.trains_masks(options, source)
-    source = dataclasses.replace(source, config=mask_training.configure(options, source))
-
-    def build(chief):
-        write_tfrecord = options.write_tfrecord and chief
-        own = dataclasses.replace(options, write_tfrecord=write_tfrecord)
-        return inputs.build(own, source, output_dir)
-
-    # The other workers of a cluster find the chief's features ready.
-    data = distribution.chief_first(strategy, build)
-    return Job(options, output_dir, strategy, source, data, masks)
-
-
-def _build_model(job):
-    """Creates the model in the strategy's scope, with the initial weights."""
-    with distribution.scope(job.strategy):
-        job.model, report = _classifier(job, job.source, job.masks)
-        if report:
-            logging.info("\n%s", report.table())
-            if not job.options.do_train:
-                _require_classifier(job, job.source, report, ", or --do_train")
-        if job.masks:
-            mask_training.start_masks(job.options, job.source, job.model.encoder)
-
-
-def _classifier(job, source, masks=False):
-    """(`SequenceClassifier` for the run's task with the weights of `source`, `LoadReport`)."""
-    task = job.task
-    model = SequenceClassifier(
-        source.config,
-        num_outputs=1 if task.labels is None else len(task.labels),
-        regression=task.labels is None,
-        seed=job.options.seed,
-        encoder=mask_training.build_encoder(source.config, source.arrays, masks),
-    )
-    if source.arrays is None:
-        return model, None
-    return model, assign_arrays(
-        model.trainable_variables, source.arrays, source.source, left=source.left
-    )
-
-
-def _require_classifier(job, source, report, alternative=""):
-    if "output_weights" not in report.loaded:
-        raise UserError(
-            f"{source.source}: holds no classifier for the {len(job.task.labels or [1])} outputs"
-            f" of task {job.task.name}: give a fine-tuned model{alternative}"
-        )
-
-
-def _distillation(job):
-    """The loss that draws the model to `--teacher_model_dir`, or None."""
-    options = job.options
-    if not options.teacher_model_dir:
-        return None
-    source = load_model(options.teacher_model_dir)
-    if source.config.vocab_size != job.source.config.vocab_size:
-        raise UserError(
-            f"--teacher_model_dir: {source.source} has a vocabulary of {source.config.vocab_size},"
-            f" the student's has {job.source.config.vocab_size}"
-        )
-    teacher, report = _classifier(job, source)
-    _require_classifier(job, source, report)
-    return Distillation(
-        teacher,
-        job.source.config,
-        temperature=options.distillation_temperature,
-        logits_weight=options.distillation_logits_weight,
-        hidden_weight=options.distillation_hidden_weight,
-        label_weight=options.distillation_label_weight,
-    )
-
-
-def _train(job):
+def _train(job, callbacks):
     options, store = job.options, job.data.train
     multiple = 8 if options.xla else 1  # few shapes, few compilations
     plan = train_plan(
@@ -188,12 +74,17 @@ def _train(job):
             f"--num_train_epochs={options.num_train_epochs}: {len(store)} training examples make"
             f" no full batch of --train_batch_size={options.train_batch_size}"
         )
-    _compile(job, plan.steps)
+    job_lib.compile_model(job, plan.steps)
     best_dir = job.output_dir / "best"
     summaries = Summaries(job.output_dir)
+    cache = freezing.make_cache(options, job.model, store, job.output_dir, job.strategy)
+    autofreeze = freezing.make_callback(
+        options, job.model, plan.steps, *((job.output_dir, summaries) if job.chief else ())
+    )
+    times = _step_times(job, plan, multiple, cache)
     result = loop.train_and_evaluate(
         job.model,
-        loop.TrainSpec(store, plan, job.data.pad_to, multiple),
+        loop.TrainSpec(store, plan, job.data.pad_to, multiple, cache),
         loop.EvalSpec(job.task, job.data.dev, options.eval_batch_size) if options.do_eval else None,
         loop.RunConfig(
             output_dir=job.output_dir,
@@ -204,34 +95,51 @@ def _train(job):
             early_stopping_patience=options.early_stopping_patience,
             log_steps=options.log_steps,
             strategy=job.strategy,
+            freezing=autofreeze,
         ),
-        callbacks=_callbacks(job, summaries, plan.steps),
+        callbacks=[*callbacks, *_callbacks(job, summaries, plan.steps), times],
         summaries=summaries,
     )
+    if cache:
+        cache.close()
     metrics, step = result.metrics, result.step
     if options.keep_best and job.chief and result.best:
         best = load_model(best_dir)
-        assign_arrays(job.model.trainable_variables, best.arrays, str(best_dir))
+        assign_arrays(job.model.model_weights, best.arrays, str(best_dir))
         metrics, step = result.best["metrics"], result.best["step"]
         job.model.global_step.assign(step)
     if job.chief:
         _save(job, job.output_dir)
         if metrics:
             evaluation.write_eval_results(job.output_dir, metrics, step)
-    seconds = result.seconds
+    seconds = {**result.seconds, "tracing": times.tracing_seconds()}
+    frozen = freezing.report(options, job.model, autofreeze, cache)
     busy = seconds["this_session"] - seconds["evaluation"] - seconds["checkpoints"]
     return {
         "metrics": metrics,
         "metrics_step": step,
         "best": result.best,
+        "evaluations": result.evaluations,
         "global_step": result.step,
         "epochs": plan.epoch_of(result.step),
         "stop_reason": result.stop_reason,
         "train_examples": len(store),
         "examples_per_second": result.examples_this_session / busy if busy else 0.0,
         "padding_share": plan.padding_share,
+        "phases": times.phases(),
+        **({"freezing": frozen} if frozen else {}),
         "seconds": seconds,
     }
+
+
+def _step_times(job, plan, multiple, cache):
+    store = job.data.train
+
+    def tokens(step):
+        ids = plan.ids(step)
+        return len(ids) * store.padded_length(ids, job.data.pad_to, multiple)
+
+    return StepTimes(tokens, float(store.lengths.mean()), cache)
 
 
 def _callbacks(job, summaries, total_steps):
@@ -240,39 +148,6 @@ def _callbacks(job, summaries, total_steps):
     kernels = dense_scopes(job.source.config)
     every = job.options.log_steps
     return [PruningSummaries(summaries, job.model.pruner, kernels, total_steps, every)]
-
-
-def _compile(job, total_steps):
-    options = job.options
-    with distribution.scope(job.strategy):
-        schedule = make_schedule(
-            options.lr_schedule,
-            learning_rate=options.learning_rate,
-            total_steps=total_steps,
-            warmup_steps=int(total_steps * options.warmup_proportion),
-        )
-        optimizer = make_optimizer(
-            options.optimizer,
-            schedule,
-            weight_decay=options.weight_decay,
-            bias_correction=options.adam_bias_correction,
-        )
-        if options.precision == "float16":
-            optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
-        pruner = None
-        if job.masks:
-            pruner = mask_training.make_pruner(options, job.source, job.model.encoder, total_steps)
-        job.model.compile(
-            optimizer=optimizer,
-            clip_norm=options.clip_norm or None,
-            accumulation_steps=options.gradient_accumulation_steps,
-            pruner=pruner,
-            train_weights=options.learning_rate > 0,
-            regularization_scale=options.regularization_scale,
-            distillation=_distillation(job),
-            jit_compile=options.xla,
-            steps_per_execution=options.steps_per_execution,
-        )
 
 
 def _identity(job, plan):
@@ -295,7 +170,9 @@ def _identity(job, plan):
         "gradient_accumulation_steps",
         "precision",
         "max_seq_length",
+        "truncation",
         "regularization_scale",
+        *FREEZING_FLAGS,
     )
     for parts in (MASK_FLAGS if job.masks else (), TEACHER_FLAGS | {"teacher_model_dir"}):
         names += tuple(sorted(parts))
@@ -336,10 +213,11 @@ def _predict(job):
 
 def _save(job, folder):
     """Writes the model as a model folder that every program here reads."""
-    arrays = {v.name.split(":")[0]: v.numpy() for v in job.model.trainable_variables}
+    arrays = {v.name.split(":")[0]: v.numpy() for v in job.model.model_weights}
     task = {
         **job.task.to_json(),
         "max_seq_length": job.data.max_seq_length,
+        "truncation": job.data.truncation,
         "do_lower_case": job.data.do_lower_case,
         "global_step": int(job.model.global_step.numpy()),
     }
@@ -348,7 +226,7 @@ def _save(job, folder):
 
 def _count_parameters(model):
     counts = {"total": 0, "embeddings": 0}
-    for variable in model.trainable_variables:
+    for variable in model.model_weights:
         size = int(variable.shape.num_elements())
         counts["total"] += size
         if variable.name.startswith("bert/embeddings/"):

@@ -27,6 +27,7 @@ class Inputs:
       train: `FeatureStore`, None without do_train.
       dev, test: {split name: FeatureStore} in the task's order, empty when not asked for.
       max_seq_length: tokens that inputs are cut to.
+      truncation: what stays of longer single texts.
       do_lower_case: how the text was tokenised.
       pad_to: length to pad every batch to, or None.
     """
@@ -36,6 +37,7 @@ class Inputs:
     dev: dict
     test: dict
     max_seq_length: int
+    truncation: str
     do_lower_case: bool
     pad_to: int | None
 
@@ -52,23 +54,22 @@ def build(options, source, output_dir):
     vocab = load_vocab(source.vocab_file)
     check_vocab_size(vocab, source.config, source.source)
     lower_case = _lower_case(options, source, vocab)
-    length = options.max_seq_length
-    if "max_seq_length" not in options.given and not options.do_train:
-        length = saved.get("max_seq_length", length)
+    length = _as_fine_tuned("max_seq_length", options, saved)
+    truncation = _as_fine_tuned("truncation", options, saved)
     if length > source.config.max_position_embeddings:
         raise UserError(
             f"--max_seq_length={length}: the model's position table (max_position_embeddings in"
             f" its configuration) has {source.config.max_position_embeddings} rows"
         )
     task = _task(options, saved)
-    builder = _Builder(options, task, vocab, lower_case, length, output_dir)
+    builder = _Builder(options, task, vocab, lower_case, length, truncation, output_dir)
     train = builder.store("train", "train") if options.do_train else None
     if train is not None and train.labels is None:
         raise UserError("the training examples carry no labels")
     dev = {s: builder.store(s, "dev") for s in task.dev_splits} if options.do_eval else {}
     test = {s: builder.store(s, "test") for s in task.test_splits} if options.do_predict else {}
     return Inputs(
-        builder.task, train, dev, test, length, lower_case,
+        builder.task, train, dev, test, length, truncation, lower_case,
         length if options.pad_to_max_length else None,
     )  # fmt: skip
 
@@ -76,10 +77,11 @@ def build(options, source, output_dir):
 class _Builder:
     """Turns splits into feature stores, from the task's files or from TFRecord files."""
 
-    def __init__(self, options, task, vocab, lower_case, length, output_dir):
+    def __init__(self, options, task, vocab, lower_case, length, truncation, output_dir):
         self.options = options
         self.task = task
         self.length = length
+        self.truncation = truncation
         self.output_dir = output_dir
         self.feature_dir = pathlib.Path(options.feature_dir or output_dir / "features")
         self.vocab = vocab
@@ -91,11 +93,15 @@ class _Builder:
         record = f"{_RECORD_NAMES[kind]}{suffix}.tf_record"
         if self.options.tfrecord_dir:
             path = pathlib.Path(self.options.tfrecord_dir) / record
-            return self._records(path)
+            store = self._records(path)
+            # For its refusal of pairs.
+            self._cut(bool((store.first_lengths < store.lengths).any()))
+            return store
         examples = self.task.read(self.options.data_dir, split)
         if kind == "train" and self.options.max_train_examples:
             examples = examples[: self.options.max_train_examples]
-        store = build_features(examples, self.tokenizer, self.length, self.feature_dir / split)
+        cut = self._cut(examples.text_b is not None)
+        store = build_features(examples, self.tokenizer, self.length, self.feature_dir / split, cut)
         logging.info(
             "%s: %d examples of %s, %.1f tokens on average",
             split, len(store), examples.source, store.lengths.mean(),
@@ -103,6 +109,17 @@ class _Builder:
         if self.options.write_tfrecord:
             tfrecord.write_tfrecord(store, self.output_dir / record, self.length)
         return store
+
+    def _cut(self, pairs):
+        """The truncation of single texts, or the only one that pairs have."""
+        if not pairs:
+            return self.truncation
+        if "truncation" in self.options.given:
+            raise UserError(
+                f"--truncation has no effect on task {self.task.name}, whose examples are pairs:"
+                " the longer text is cut at its end"
+            )
+        return "head"
 
     def _records(self, path):
         labels = self.task.labels
@@ -119,6 +136,14 @@ class _Builder:
                     " with another vocabulary or --max_seq_length"
                 )
         return store
+
+
+def _as_fine_tuned(name, options, saved):
+    """The option `name`; without training it is as the model was fine-tuned, unless given."""
+    value = getattr(options, name)
+    if name in options.given or options.do_train:
+        return value
+    return saved.get(name, value)
 
 
 def _lower_case(options, source, vocab):

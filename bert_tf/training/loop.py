@@ -27,12 +27,14 @@ class TrainSpec:
       store: `FeatureStore` of the training examples.
       plan: `BatchPlan`; its steps are the optimizer updates of the whole run.
       pad_to, pad_multiple: padding of each batch, see `make_dataset`.
+      cache: `ActivationCache` that supplies the outputs of frozen layers; None computes them.
     """
 
     store: Any
     plan: Any
     pad_to: int | None = None
     pad_multiple: int = 1
+    cache: Any = None
 
 
 @dataclasses.dataclass
@@ -64,6 +66,7 @@ class RunConfig:
       early_stopping_patience: stop after this many evaluations without a better one; 0 never.
       log_steps: updates between TensorBoard points.
       strategy: `tf.distribute.Strategy` or None.
+      freezing: `AutoFreeze` of the run; None without.
     """
 
     output_dir: pathlib.Path
@@ -74,6 +77,7 @@ class RunConfig:
     early_stopping_patience: int = 0
     log_steps: int = 10
     strategy: Any = None
+    freezing: Any = None
 
 
 @dataclasses.dataclass
@@ -84,6 +88,7 @@ class Result:
     stop_reason: str
     metrics: dict
     best: dict
+    evaluations: list
     seconds: dict
     examples_this_session: int
 
@@ -111,10 +116,10 @@ def train_and_evaluate(
       UserError: the run in output_dir is another one, or a file cannot be written.
     """
     chief = distribution.is_chief(run_config.strategy)
-    state = RunState(run_config.output_dir, model, run_config.identity, write=chief)
+    freezing = run_config.freezing
+    state = RunState(run_config.output_dir, model, run_config.identity, chief, freezing)
     with distribution.scope(run_config.strategy):  # restoring creates the optimizer's slots
         start, plan = state.restore(), train_spec.plan
-    model.stop_training = False
     if start:
         logging.info("going on from step %d of %d in %s", start, plan.steps, state.output_dir)
     summaries = (summaries or Summaries(run_config.output_dir)) if chief else None
@@ -122,30 +127,43 @@ def train_and_evaluate(
     checkpoints = CheckpointAndEvaluate(
         state, eval_spec, run_config, plan.steps, summaries, reports
     )
-    stopped = state.info.get("stop_reason")
-    examples = 0
-    if start < plan.steps and not stopped:
-        dataset = distribution.distribute(
-            run_config.strategy,
-            lambda index, count: make_dataset(
-                train_spec.store,
-                plan,
-                start_step=start,
-                shard_index=index,
-                shard_count=count,
-                pad_to=train_spec.pad_to,
-                pad_multiple=train_spec.pad_multiple,
-            ),
-        )
+    everyone = [*reports, *callbacks, *([freezing] if freezing else []), checkpoints]
+    step, more = start, start < plan.steps and not state.info.get("stop_reason")
+    while more:
+        depth = model.encoder.gradient_start
+        model.stop_training = False
         model.fit(
-            dataset,
-            steps_per_epoch=plan.steps - start,
+            _dataset(model, train_spec, run_config.strategy, step),
+            steps_per_epoch=plan.steps - step,
             epochs=1,
             verbose=0,
-            callbacks=[*reports, *callbacks, checkpoints],
+            callbacks=everyone,
         )
-        examples = sum(len(plan.ids(step)) for step in range(start, state.step))
+        step = int(model.global_step.numpy())
+        # With a cache, a freeze ends `fit`: from there on the batches are other ones.
+        more = train_spec.cache and depth != model.encoder.gradient_start and step < plan.steps
+        more = more and not state.info.get("stop_reason")
+    examples = sum(len(plan.ids(done)) for done in range(start, state.step))
     return checkpoints.result(examples)
+
+
+def _dataset(model, spec, strategy, start_step):
+    """The batches from `start_step` on, with the frozen layers' outputs if there is a cache."""
+    frozen = model.encoder.gradient_start
+    activations = spec.cache.at(frozen) if spec.cache and frozen else None
+    return distribution.distribute(
+        strategy,
+        lambda index, count: make_dataset(
+            spec.store,
+            spec.plan,
+            start_step=start_step,
+            shard_index=index,
+            shard_count=count,
+            pad_to=spec.pad_to,
+            pad_multiple=spec.pad_multiple,
+            activations=activations,
+        ),
+    )
 
 
 def _reports(plan, start, summaries, log_steps):
@@ -176,9 +194,11 @@ class CheckpointAndEvaluate(keras.callbacks.Callback):
         self.reports = reports
         self.evaluator = eval_spec and Evaluator(state.model, eval_spec.batch_size)
         self.saving_seconds = 0.0
-        self._initial_step = state.step
         self._saved_step = state.step
         self._started = time.monotonic()
+
+    def on_train_begin(self, logs=None):
+        self._initial_step = int(self.model.global_step.numpy())
 
     def on_train_batch_end(self, batch, logs=None):
         step = self._initial_step + batch + 1
@@ -210,6 +230,7 @@ class CheckpointAndEvaluate(keras.callbacks.Callback):
             stop_reason=info.get("stop_reason") or ("finished" if done else "interrupted"),
             metrics=info["evaluations"][-1]["metrics"] if self.eval_spec else {},
             best=info.get("best", {}),
+            evaluations=info.get("evaluations", []),
             seconds={
                 "total": self.state.seconds,
                 "evaluation": self.evaluator.seconds if self.evaluator else 0.0,
@@ -241,6 +262,9 @@ class CheckpointAndEvaluate(keras.callbacks.Callback):
             self.summaries.eval_scalars(step, values)
             write_eval_results(self.state.output_dir, metrics, step)
         self._compare_with_best(step, metrics)
+        if self.run_config.freezing:
+            first = next(iter(metrics.values()))
+            self.run_config.freezing.on_evaluation(step, first[spec.task.metrics[0]])
 
     def _compare_with_best(self, step, metrics):
         name = self.eval_spec.task.metrics[0]

@@ -54,6 +54,7 @@ class SequenceClassifier(keras.Model):
         self.distribute_reduction_method = "first"
         self.clip_norm = 1.0
         self.accumulation_steps = 1
+        self.gradient_monitor = None
         self.pruner = None
         self.train_weights = True
         self.regularization_scale = 0.0
@@ -95,8 +96,13 @@ class SequenceClassifier(keras.Model):
         self._distillation = distillation and (lambda: distillation)
 
     @property
+    def model_weights(self):
+        """The variables of encoder and head, frozen or not: what a checkpoint of the model has."""
+        return self.encoder.weights + self.classifier.weights
+
+    @property
     def trained_weights(self):
-        """The variables that the optimizer updates: all but gates, or none."""
+        """The variables that the optimizer updates: all but gates and what is frozen, or none."""
         if not self.train_weights:
             return []
         return [v for v in self.trainable_variables if not v.name.endswith("/log_alpha:0")]
@@ -114,14 +120,20 @@ class SequenceClassifier(keras.Model):
     def forward(self, inputs, training=None):
         """Returns (logits, hidden states): those of `call`, and what each layer gave on the way.
 
+        With `inputs["hidden"]`, the output of the frozen layers [batch, seq, hidden], these and
+        the embeddings are not computed, and the states begin with it.
+
         Returns:
           float32 [batch, num_outputs], and a list of float [batch, seq, hidden]: the embedding
           output, then each layer's; the last layer computes the first token only.
         """
-        encoder = self.encoder
-        hidden = encoder.embed(inputs["input_word_ids"], inputs["input_type_ids"], training)
+        encoder, hidden, layers = self.encoder, inputs.get("hidden"), None
+        if hidden is None:
+            hidden = encoder.embed(inputs["input_word_ids"], inputs["input_type_ids"], training)
+        else:
+            layers = range(encoder.gradient_start or 0, len(encoder.encoder_layers))
         sequence, states = encoder.transform(
-            hidden, inputs["input_mask"], training=training, first_token_only=True
+            hidden, inputs["input_mask"], layers, training=training, first_token_only=True
         )
         return self.classifier(encoder.pool(sequence), training=training), [hidden, *states]
 
@@ -160,6 +172,8 @@ class SequenceClassifier(keras.Model):
         if self._distillation:
             logs["distillation_loss"] = losses[1]
         gradients, slopes = gradients[: len(weights)], gradients[len(weights) :]
+        if self.gradient_monitor:
+            self.gradient_monitor.update(gradients, weights)
         if self.regularization_scale:
             gradients, logs["l2_regularization_loss"] = self._regularized(gradients, weights)
         elif self.pruner:

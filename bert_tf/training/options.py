@@ -5,7 +5,7 @@ import typing
 
 from bert_tf.errors import UserError
 from bert_tf.options import option
-from bert_tf.training import pruning_options
+from bert_tf.training import freezing_options, pruning_options
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 STRATEGIES = ("off", "one_device", "mirrored", "multi_worker_mirrored", "tpu")
@@ -64,9 +64,11 @@ class TrainingOptions:
     )
     lr_schedule: str = option(
         "linear",
-        "Learning rate after the warm-up: linear to zero, constant, or noam (inverse square root).",
+        "Learning rate after the warm-up: linear to zero, constant, noam (inverse square root), or"
+        " stepped: AutoFreeze's, 1, 0.7 and 0.4 of the rate from 0, 30 and 60 % on; it warms up"
+        " only if warmup_proportion is given.",
         _TRAIN,
-        ("linear", "constant", "noam"),
+        ("linear", "constant", "noam", "stepped"),
     )
     warmup_proportion: float = option(
         0.1, "Share of all updates over which the rate rises from zero.", _TRAIN
@@ -169,12 +171,14 @@ class TrainingOptions:
 
 
 @dataclasses.dataclass(kw_only=True)
-class ClassifierOptions(pruning_options.PruningOptions, TrainingOptions):
+class ClassifierOptions(
+    freezing_options.FreezingOptions, pruning_options.PruningOptions, TrainingOptions
+):
     """Options of `run_classifier.py` and of `classification.run`."""
 
     GROUPS: typing.ClassVar = (
         _WORK, _MODEL, _DATA, _RUN, _TRAIN, _BATCH, _SPEED,
-        pruning_options.GROUP, pruning_options.TEACHER_GROUP,
+        freezing_options.GROUP, pruning_options.GROUP, pruning_options.TEACHER_GROUP,
     )  # fmt: skip
 
     do_train: bool = option(False, "Fine-tune.", _WORK)
@@ -202,13 +206,24 @@ class ClassifierOptions(pruning_options.PruningOptions, TrainingOptions):
 
     task_name: str | None = option(
         None,
-        "cola, mnli, mrpc, qnli, qqp, rte, sst-2, sts-b, wnli, xnli, or custom for your own files."
+        "cola, mnli, mrpc, qnli, qqp, rte, sst-2, sts-b, wnli, xnli; documents: ag, dbpedia, imdb,"
+        " sogou, trec, yahoo, yelp-f (full), yelp-p (polarity); or custom for your own files."
         " Default: the task of the fine-tuned model.",
         _DATA,
     )
-    data_dir: str | None = option(None, "Folder with the task's files in GLUE's layout.", _DATA)
+    data_dir: str | None = option(
+        None, "Folder with the task's files in their original layout.", _DATA
+    )
     max_seq_length: int = option(
         128, "Longer inputs are cut to this many tokens, [CLS] and [SEP] included.", _DATA
+    )
+    truncation: str = option(
+        "head",
+        "What stays of longer single texts: their first tokens, their last, or a quarter from the"
+        " front and the rest from the end (with tfrecord_dir: how its files were cut). Default"
+        " without do_train: as fine-tuned.",
+        _DATA,
+        ("head", "tail", "head_tail"),
     )
     max_train_examples: int | None = option(
         None, "Train on the first this many examples only.", _DATA
@@ -262,6 +277,7 @@ class ClassifierOptions(pruning_options.PruningOptions, TrainingOptions):
         _require("max_train_examples", rows, rows is None or rows >= 1, "1 or more")
         self.check_training()
         self.check_pruning()
+        self.check_freezing()
         self._check_data()
         self._check_effect()
 
@@ -295,8 +311,10 @@ class ClassifierOptions(pruning_options.PruningOptions, TrainingOptions):
             - {"given", "output_dir", "timestamped_output_dir", "seed", "precision", "xla",
                "distribution_strategy", "num_gpus", "tpu", "pad_to_max_length"}
             | (set(pruning_options.PruningOptions.__dataclass_fields__) - {"mask_evaluation"})
+            | set(freezing_options.FreezingOptions.__dataclass_fields__)
             | {"max_train_examples"},
-            "do_eval": {"keep_best", "early_stopping_patience", "eval_batch_size", "dev_file"},
+            "do_eval": {"freeze_guard", "keep_best", "early_stopping_patience", "eval_batch_size",
+                "dev_file"},
             "do_predict": {"predict_batch_size", "test_file"},
         }  # fmt: skip
         for mode, names in needs.items():

@@ -24,20 +24,21 @@ class RunState:
       model: compiled `SequenceClassifier`.
       identity: JSON-able dict of what must not change within a run (data, batch size, seed, ...).
       write: False on the workers of a cluster that only read.
+      freezing: `AutoFreeze` of the run, whose state is part of it; None without.
 
     Attributes:
       step: optimizer updates done.
       info: JSON-able dict that callbacks keep their own state in (best metric, evaluations, ...).
     """
 
-    def __init__(self, output_dir, model, identity, write=True):
+    def __init__(self, output_dir, model, identity, write=True, freezing=None):
         self.output_dir = pathlib.Path(output_dir)
         self.model = model
         self.identity = identity
         self.write = write
+        self.freezing = freezing
         self.step = 0
         self.info = {}
-        self._checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
         self._spent = 0.0
         self._started = time.monotonic()
 
@@ -69,9 +70,12 @@ class RunState:
                     f" {value!r}; give the same flags to go on with it, or another --output_dir"
                 )
         prefix = str(self.output_dir / checkpoint)
+        if self.freezing:  # first: what is frozen has no slots
+            self.freezing.set_model(self.model)
+            self.freezing.set_state(self.info["freezing"])
         self.model.create_slots()
         try:
-            self._checkpoint.read(prefix).assert_existing_objects_matched()
+            self._checkpoint().read(prefix).assert_existing_objects_matched()
         except (tf.errors.OpError, AssertionError, LookupError, RuntimeError, ValueError) as e:
             raise UserError(f"{prefix}: cannot restore the training state: {e}") from e
         return self.step
@@ -88,13 +92,15 @@ class RunState:
         name = f"checkpoints/state-{step}"
         prefix = self.output_dir / name
         try:
-            self._checkpoint.write(str(prefix))
+            self._checkpoint().write(str(prefix))
         except (tf.errors.OpError, OSError) as e:
             self._delete_all_but(self._newest())
             raise UserError(
                 f"{prefix}: cannot write the checkpoint of step {step} (disk full?):"
                 f" {getattr(e, 'message', e)}; the one before it is intact"
             ) from e
+        if self.freezing:
+            self.info["freezing"] = self.freezing.get_state()
         files.write_json(
             self.output_dir / STATE_FILE,
             {
@@ -106,6 +112,11 @@ class RunState:
             },
         )
         self._delete_all_but(name)
+
+    def _checkpoint(self):
+        parts = {"model": self.model, "optimizer": self.model.optimizer}
+        gradients = self.freezing and self.freezing.trackable()
+        return tf.train.Checkpoint(**parts, **({"gradients": gradients} if gradients else {}))
 
     def _newest(self):
         path = self.output_dir / STATE_FILE

@@ -15,8 +15,9 @@ class WordTokenizer:
     def __init__(self):
         self.calls = 0
 
-    def encode_flat(self, texts_a, texts_b, max_seq_length):
+    def encode_flat(self, texts_a, texts_b, max_seq_length, truncation="head"):
         self.calls += 1
+        self.truncation = truncation
         rows, first = [], []
         for a, b in zip(texts_a, texts_b or [None] * len(texts_a), strict=True):
             row = [2, *(10 + len(w) for w in a.split()), 3][: max_seq_length - 2]

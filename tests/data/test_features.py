@@ -55,10 +55,12 @@ def test_a_store_is_built_once(tmp_path, tokenizer, examples):
     assert same(first, build_features(examples, tokenizer, 16))
 
 
-@pytest.mark.parametrize("what", ["text", "boundary", "label", "length", "tokenizer", "no_pair"])
+@pytest.mark.parametrize(
+    "what", ["text", "boundary", "label", "length", "cut", "tokenizer", "no_pair"]
+)
 def test_a_change_builds_another_store(tmp_path, tokenizer, examples, what):
     first = build_features(examples, tokenizer, 16, tmp_path)
-    length = 16
+    length, cut = 16, "head"
     if what == "text":
         examples = dataclasses.replace(examples, text_a=["one two three", "five", ""])
     elif what == "boundary":  # the same characters, in other texts
@@ -67,14 +69,23 @@ def test_a_change_builds_another_store(tmp_path, tokenizer, examples, what):
         examples = dataclasses.replace(examples, labels=np.array([1, 1, 1], np.int32))
     elif what == "length":
         length = 5
+    elif what == "cut":
+        cut = "tail"
     elif what == "tokenizer":
         tokenizer.fingerprint = "words-2"
     else:
         examples = dataclasses.replace(examples, text_b=None)
-    second = build_features(examples, tokenizer, length, tmp_path)
-    assert tokenizer.calls == 2
+    second = build_features(examples, tokenizer, length, tmp_path, cut)
+    assert (tokenizer.calls, tokenizer.truncation) == (2, cut)
     assert first.fingerprint != second.fingerprint
     assert len(os.listdir(tmp_path)) == 2  # the first one stays for whoever uses it
+
+
+def test_the_choice_of_a_cut_left_older_stores_valid(tokenizer, examples):
+    texts = (examples.text_a, examples.text_b, examples.labels)
+    before = features.fingerprint(1, tokenizer.fingerprint, 16, *texts)
+    assert build_features(examples, tokenizer, 16).fingerprint == before
+    assert build_features(examples, tokenizer, 16, truncation="head").fingerprint == before
 
 
 @pytest.mark.parametrize("file", ["ids.npy", "offsets.npy", "labels.npy", "store.json"])

@@ -1,4 +1,4 @@
-"""The real GLUE files: row counts, texts and labels. Needs BERT_TF_DATA."""
+"""The real files: row counts, texts and labels. Needs BERT_TF_DATA."""
 
 import os
 import pathlib
@@ -43,6 +43,42 @@ def test_row_counts(name, where, counts):
         assert len(examples) == count
         assert examples.empty_texts == 0
         assert (examples.labels is None) == (split == "test")
+
+
+DOCUMENTS = [("ag", "agnews", (6652, 948)), ("imdb", "imdb", (2498, 1000))]
+
+
+@pytest.mark.parametrize(("name", "where", "counts"), DOCUMENTS)
+def test_documents(name, where, counts):
+    """No quote merges rows, no class is rare, no text is empty, none holds another row."""
+    task = get_task(name)
+    train, dev, test = (task.read(data() / where, split) for split in task.splits)
+    assert (len(train), len(dev)) == counts
+    assert dev.text_a == test.text_a and test.labels is None
+    for examples in (train, dev):
+        classes = np.bincount(examples.labels, minlength=len(task.labels))
+        assert classes.min() == classes.max()
+        assert examples.empty_texts == 0
+        assert not any("\n" in text for text in examples.text_a)
+
+
+def test_long_reviews_end_as_they_do_in_the_file():
+    """A tail cut keeps the last words, a head cut the first; short reviews keep all."""
+    vocab = load_vocab(data() / "vocab" / "uncased" / "vocab.txt")
+    tokenizer, examples = BertTokenizer(vocab), get_task("imdb").read(data() / "imdb", "dev")
+    whole, *cut = (
+        build_features(examples, tokenizer, length, truncation=truncation)
+        for length, truncation in ((4000, "head"), (384, "head"), (384, "tail"), (384, "head_tail"))
+    )
+    assert 0.1 < (whole.lengths > 384).mean() < 0.4
+    for i, length in enumerate(whole.lengths):
+        pieces, *kept = (s.ids[s.offsets[i] + 1 : s.offsets[i + 1] - 1] for s in (whole, *cut))
+        last = min(length - 2, 382)
+        expected = [pieces[:382], pieces[length - 2 - last :], pieces]
+        if length > 384:
+            expected[2] = np.concatenate([pieces[:96], pieces[-286:]])
+        for found, wanted in zip(kept, expected, strict=True):
+            np.testing.assert_array_equal(found, wanted)
 
 
 def test_mrpc_corpus_files_are_split_as_glue_does(tmp_path):

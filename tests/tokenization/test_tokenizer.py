@@ -161,6 +161,47 @@ def test_pair_sequences(tokenizer, golden_vocab, max_seq_length):
     check_flat(tokenizer.encode_flat(list(first), list(second), max_seq_length), expected)
 
 
+@pytest.mark.parametrize("truncation", ["head", "tail", "head_tail"])
+@pytest.mark.parametrize("max_seq_length", [2, 3, 4, 5, 8, 17, 62, 128, 512])
+def test_truncation_of_single_texts(tokenizer, golden_vocab, truncation, max_seq_length):
+    """Texts of many lengths, those that just fit and just do not among them."""
+    room = max_seq_length - 2
+    counts = {0, 1, 2, 3, 5, 9, 30, 61, 600, *(max(room + i, 0) for i in (-1, 0, 1, 2))}
+    words = ["this", "is", "bert", ",", "world", "!", "hello"]
+    plain, expected, texts = PlainTokenizer(golden_vocab.ids), [], []
+    for count in sorted(counts):
+        pieces = list(itertools.islice(itertools.cycle(words), count))
+        assert plain.tokens(" ".join(pieces)) == pieces
+        kept = ["[CLS]", *truncate_single(pieces, room, truncation), "[SEP]"]
+        texts.append(" ".join(pieces))
+        expected.append(([golden_vocab.ids[piece] for piece in kept], len(kept)))
+    arguments = (texts, None, max_seq_length, truncation)
+    check_encode(tokenizer.encode(*arguments), expected)
+    check_flat(tokenizer.encode_flat(*arguments), expected)
+
+
+def truncate_single(pieces, room, truncation):
+    if len(pieces) <= room or truncation == "head":
+        return pieces[:room]
+    front = 0 if truncation == "tail" else round(128 / 510 * room)
+    return pieces[:front] + pieces[len(pieces) - (room - front) :]
+
+
+def test_head_tail_of_512_is_the_papers_128_and_382(tokenizer):
+    text = ["is " * 200 + "world " * 400]
+    ids = tokenizer.encode_flat(text, None, 512, "head_tail")[0][1:-1]
+    first, last = ids[0], ids[-1]
+    assert ids.tolist() == [first] * 128 + [last] * 382
+
+
+def test_truncations_that_cannot_be(tokenizer):
+    for method in (tokenizer.encode, tokenizer.encode_flat):
+        with pytest.raises(UserError, match="truncation=middle: expected one of head, tail, head_"):
+            method(["a"], None, 16, "middle")
+        with pytest.raises(UserError, match="truncation=tail is for single texts"):
+            method(["a"], ["b"], 16, "tail")
+
+
 def check_encode(inputs, expected):
     longest = max(len(ids) for ids, _ in expected)
     for key, tensor in inputs.items():

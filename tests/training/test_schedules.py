@@ -50,6 +50,15 @@ def test_stepped_takes_the_factor_of_the_last_boundary():
     np.testing.assert_allclose(rates(schedule, [0, 1, 2, 9, 10, 19, 20, 98]), expected, rtol=1e-6)
 
 
+def test_autofreezes_steps_are_at_three_and_six_tenths():
+    """Its specification's vector 10: 16,666 updates."""
+    schedule = schedules.make_schedule(
+        "stepped", 1.0, 16666, boundaries=schedules.autofreeze_steps(16666)
+    )
+    steps = [0, 4998, 4999, 9998, 9999, 16665]
+    np.testing.assert_allclose(rates(schedule, steps), [1, 1, 0.7, 0.7, 0.4, 0.4], rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", schedules.SCHEDULES)
 def test_a_schedule_comes_back_from_its_config(name):
     schedule = schedules.make_schedule(name, 3e-4, 50, 5, 1e-5, 64, {20: 0.5})

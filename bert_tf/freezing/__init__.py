@@ -1,0 +1,13 @@
+"""Layer freezing: train the upper layers only, and stop computing what is frozen.
+
+Example:
+  >>> from bert_tf.freezing import AutoFreeze, freeze
+  >>> freeze(model, 4)  # embeddings and four layers, for good
+  >>> model.fit(dataset, epochs=4, callbacks=[AutoFreeze(num_intervals=20, percentile=50)])
+"""
+
+from bert_tf.freezing.activation_cache import ActivationCache, CacheConfig
+from bert_tf.freezing.autofreeze import AutoFreeze
+from bert_tf.freezing.freeze import freeze
+
+__all__ = ["ActivationCache", "AutoFreeze", "CacheConfig", "freeze"]

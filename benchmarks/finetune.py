@@ -15,7 +15,6 @@ if not __package__:
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 import json
-import multiprocessing
 import statistics
 import tempfile
 
@@ -25,6 +24,7 @@ from absl import app, flags
 import bert_tf  # noqa: F401
 from benchmarks import environment
 from benchmarks.finetune_worker import Setup, Variant, define_flags, serve
+from benchmarks.worker import Worker
 
 FLAGS = flags.FLAGS
 define_flags()
@@ -49,36 +49,27 @@ _TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
 _MIN_STEPS = 4
 
 
-class Worker:
-    """A variant's process, seen from the parent."""
+class VariantWorker(Worker):
+    """A variant's process, seen from the parent.
+
+    Attributes:
+      variant: `Variant`.
+      logits: float32 [batch_size, 2] before training.
+    """
 
     def __init__(self, setup, variant):
-        context = multiprocessing.get_context("spawn")
+        super().__init__(variant.name, serve, setup, variant)
         self.variant = variant
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, setup, variant), daemon=True)
-        self._process.start()
-        theirs.close()
-        self.logits = self._receive()
+        self.logits = self.receive()
 
     def run(self, steps, sample):
         """Trains `steps` batches; returns what `Trainer.run` does."""
-        self._connection.send(("run", {"steps": steps, "sample": sample}))
-        return self._receive()
+        return self.ask({"steps": steps, "sample": sample})
 
     def stop(self):
         """Ends the process."""
-        self._connection.send(("stop", None))
-        self._process.join()
-
-    def _receive(self):
-        try:
-            answer = self._connection.recv()
-        except EOFError as e:
-            raise RuntimeError(f"{self.variant.name}: its process died") from e
-        if isinstance(answer, Exception):
-            raise RuntimeError(f"{self.variant.name}: {answer}") from answer
-        return answer
+        self.ask(None)
+        self.join()
 
 
 def check_same_model(workers):
@@ -181,7 +172,7 @@ def main(argv):
             batch_size=FLAGS.batch_size,
             seed=FLAGS.seed,
         )
-        workers = [Worker(setup, variant) for variant in variants]
+        workers = [VariantWorker(setup, variant) for variant in variants]
         differences = check_same_model(workers)
         rounds = measure(workers)
         for worker in workers:

@@ -81,18 +81,16 @@ class Setup:
 
 
 def serve(connection, setup, variant):
-    """Process entry: answers (command, argument) until `stop`; an exception is the answer too.
+    """Process entry: sends the logits, then trains as it is asked until asked for None.
 
-    Ends quietly when the parent is gone.
+    Ends quietly when the parent is gone; an exception is an answer, too.
     """
     try:
         trainer = Trainer(setup, variant)
         connection.send(trainer.logits())
-        while True:
-            command, argument = connection.recv()
-            if command == "stop":
-                return
-            connection.send(trainer.run(**argument))
+        while (arguments := connection.recv()) is not None:
+            connection.send(trainer.run(**arguments))
+        connection.send(None)
     except (EOFError, BrokenPipeError):
         return
     except Exception as e:

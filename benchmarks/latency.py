@@ -18,7 +18,6 @@ if not __package__:
 
 import itertools
 import json
-import multiprocessing
 import statistics
 
 import numpy as np
@@ -27,6 +26,7 @@ from absl import app, flags
 import bert_tf  # noqa: F401
 from benchmarks import environment, latency_report
 from benchmarks.latency_worker import Setup, serve
+from benchmarks.worker import Worker
 from bert_tf.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -44,7 +44,7 @@ flags.DEFINE_string("png", None, "Draw the ratios into this file.")
 flags.mark_flag_as_required("models")
 
 
-class Worker:
+class ModelWorker(Worker):
     """A model's process, seen from the parent.
 
     Attributes:
@@ -52,36 +52,18 @@ class Worker:
     """
 
     def __init__(self, setup, name, folder):
-        context = multiprocessing.get_context("spawn")
-        self.name = name
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, setup, folder), daemon=True)
-        self._process.start()
-        theirs.close()
-        self.description = self._receive()
+        super().__init__(name, serve, setup, folder)
+        self.description = self.receive()
 
     def run(self, case, seconds):
         """Returns the seconds of each call of a turn."""
-        self._connection.send((case, seconds))
-        return self._receive()
+        return self.ask((case, seconds))
 
     def stop(self):
         """Ends the process; returns by how many bytes its memory grew at most."""
-        self._connection.send(None)
-        memory = self._receive()
-        self._process.join()
+        memory = self.ask(None)
+        self.join()
         return memory
-
-    def _receive(self):
-        try:
-            answer = self._connection.recv()
-        except EOFError as e:
-            raise RuntimeError(f"{self.name}: its process died") from e
-        if isinstance(answer, UserError):
-            raise UserError(f"{self.name}: {answer}") from answer
-        if isinstance(answer, Exception):
-            raise RuntimeError(f"{self.name}: {answer!r}") from answer
-        return answer
 
 
 def parse_models(values):
@@ -147,7 +129,7 @@ def summarise(taken, case):
 
 def compare(models, setup, rounds, turn_seconds):
     """Measures {name: folder}; returns (sizes {name: dict}, {case: {name: figures}})."""
-    workers = [Worker(setup, name, folder) for name, folder in models.items()]
+    workers = [ModelWorker(setup, name, folder) for name, folder in models.items()]
     taken = measure(workers, setup.cases, rounds, turn_seconds)
     sizes = {worker.name: {**worker.description, "memory": worker.stop()} for worker in workers}
     return sizes, {case: summarise(taken[case], case) for case in setup.cases}

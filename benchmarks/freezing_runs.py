@@ -1,0 +1,137 @@
+"""The runs of benchmarks/freezing.py: what each variant is, and its options."""
+
+import dataclasses
+import pathlib
+import re
+
+from bert_tf import files
+from bert_tf.errors import UserError
+from bert_tf.training import freezing_options
+from bert_tf.training.options import ClassifierOptions
+
+_RUN_FIELDS = frozenset(f.name for f in dataclasses.fields(ClassifierOptions))
+_PLACES = frozenset({"output_dir", "feature_dir", "cache_dir"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """What of the model freezes, and whether there is a cache.
+
+    Attributes:
+      name: as in --variants.
+      policy: a --freeze_policy.
+      layers: --freeze_layers.
+      cache: whether the frozen layers' outputs are cached.
+    """
+
+    name: str
+    policy: str
+    layers: int
+    cache: bool
+
+    @classmethod
+    def parse(cls, name):
+        """Returns the `Variant` called `name`.
+
+        Raises:
+          UserError: it is none.
+        """
+        found = re.fullmatch(
+            r"(full)|(?:(autofreeze|random)|static-(embeddings|[1-9]\d*))(\+cache)?", name
+        )
+        if not found or (found[3] == "embeddings" and found[4]):
+            raise UserError(
+                f"--variants: expected full, autofreeze, random, static-N or static-embeddings, all"
+                f" but the first and last with or without +cache; found {name!r}"
+            )
+        full, policy, layers, cache = found.groups()
+        policy = "none" if full else policy or "static"
+        return cls(name, policy, _layers(layers), bool(cache))
+
+
+def _layers(text):
+    return {None: 0, "embeddings": -1}.get(text) or int(text or 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training.
+
+    Attributes:
+      variant: `Variant`.
+      seed: integer.
+      folder: its output folder; `results.json` is there once it is done.
+      options: `ClassifierOptions`.
+    """
+
+    variant: Variant
+    seed: int
+    folder: pathlib.Path
+    options: ClassifierOptions
+
+    @property
+    def name(self):
+        """The folder's name, which is unique."""
+        return self.folder.name
+
+    def results(self):
+        """Returns the content of results.json; None if the run is not done.
+
+        Raises:
+          UserError: it is that of a run with other flags.
+        """
+        path = self.folder / "results.json"
+        if not path.exists():
+            return None
+        results = files.read_json(path, "results")
+        wanted = {k: v for k, v in dataclasses.asdict(self.options).items() if v is not None}
+        found = results.get("options", {})
+        for name in sorted((wanted.keys() | found.keys()) - _PLACES - {"given"}):
+            if wanted.get(name) != found.get(name):
+                raise UserError(
+                    f"{path}: measured with {name}={found.get(name)!r}, this command has"
+                    f" {wanted.get(name)!r}: give the same flags, or another --work_dir"
+                )
+        return results
+
+
+def make_run(options, variant, seed, **changes):
+    """Returns the `Run` of a variant and seed.
+
+    Args:
+      options: `BenchmarkOptions`.
+      variant: `Variant`.
+      seed: integer.
+      **changes: more values of `ClassifierOptions`.
+    """
+    folder = pathlib.Path(options.work_dir) / f"{variant.name}-{seed}"
+    values = {name: getattr(options, name) for name in _RUN_FIELDS}
+    values |= {"do_train": True, "do_eval": True, "seed": seed, "output_dir": str(folder)}
+    if not options.tfrecord_dir:
+        values["feature_dir"] = options.feature_dir or f"{options.work_dir}/features"
+    useless = _without_effect(variant) & _RUN_FIELDS
+    for field in dataclasses.fields(ClassifierOptions):
+        if field.name in useless:
+            values[field.name] = field.default
+    if variant.policy != "none":
+        values |= {"freeze_policy": variant.policy, "freeze_layers": variant.layers}
+    if variant.cache:
+        given = "activation_cache" in options.given
+        values["activation_cache"] = options.activation_cache if given else "auto"
+        if options.cache_dir:
+            values["cache_dir"] = f"{options.cache_dir}/{folder.name}"
+    values["given"] = options.given & _RUN_FIELDS - useless
+    return Run(variant, seed, folder, ClassifierOptions(**{**values, **changes}))
+
+
+def _without_effect(variant):
+    """The flags of freezing that this variant would refuse."""
+    flags = freezing_options
+    useless = set()
+    if variant.policy not in ("autofreeze", "random"):
+        useless |= flags.RULE_FLAGS | flags.TEST_FLAGS
+    if variant.policy != "autofreeze":
+        useless |= {"freeze_metric"}
+    if not variant.cache:
+        useless |= flags.CACHE_FLAGS | {"activation_cache"}
+    return useless

@@ -1,5 +1,8 @@
 """freeze(model, n): what stands still, what goes on, and what becomes of the optimizer."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -173,14 +176,26 @@ def test_a_checkpoint_of_a_frozen_run_fits_a_model_frozen_at_once(name, tmp_path
         np.testing.assert_array_equal(value, expected[key], err_msg=str(key))
 
 
+class TrainedLayers(keras.callbacks.Callback):
+    """Notes which layers have trainable variables while `fit` runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen |= {small.layer_of(v.name) for v in self.model.trainable_variables}
+
+
 def test_a_second_fit_does_not_thaw():
     """Keras sets `trainable` back to what it was at compile, unless it is told otherwise."""
-    model = make_model(run_eagerly=True)
+    model = make_model(run_eagerly=True, accumulation_steps=2)
     fit(model)
     freeze(model, 2)
-    before = values(model)
-    fit(model, seed=1)
-    fit(model, seed=2)
+    before, trained = values(model), TrainedLayers()
+    fit(model, seed=1, callbacks=[trained])
+    fit(model, seed=2, callbacks=[trained])
+    assert trained.seen == {2, LAYERS}
     changed = {n for n, v in values(model).items() if v.tobytes() != before[n].tobytes()}
     assert {small.layer_of(n) for n in changed} == {2, LAYERS}
 
@@ -191,9 +206,10 @@ def test_a_plain_keras_model_stays_frozen_too():
     model.compile(keras.optimizers.Adam(1e-2), loss, run_eagerly=True)
     fit(model)
     freeze(model, 2)
-    before = {v.name: v.numpy() for v in model.weights}
-    fit(model, seed=1)
-    fit(model, seed=2)
+    before, trained = {v.name: v.numpy() for v in model.weights}, TrainedLayers()
+    fit(model, seed=1, callbacks=[trained])
+    fit(model, seed=2, callbacks=[trained])
+    assert trained.seen == {2, LAYERS}
     changed = {v.name for v in model.weights if v.numpy().tobytes() != before[v.name].tobytes()}
     assert {small.layer_of(n) for n in changed} == {2, LAYERS}
 
@@ -208,14 +224,18 @@ class FreezeAt(keras.callbacks.Callback):
             freeze(self.model, self.layers_at[batch])
 
 
-def test_a_freeze_costs_one_trace():
+def test_a_freeze_costs_one_trace_and_gives_memory_back(tmp_path):
     model = make_model(config=small.CONFIG.replace(num_hidden_layers=2))
     traces, train_step = [], model.train_step
     model.train_step = lambda data: traces.append(1) or train_step(data)
     fit(model)
-    first = len(traces)
+    tf.train.Checkpoint(optimizer=model.optimizer).write(str(tmp_path / "state"))
+    first, slots = len(traces), [weakref.ref(slot) for slot in model.optimizer._m]
     fit(model, 5, callbacks=[FreezeAt({0: 1, 2: 2})])
     assert len(traces) == first + 2
+    gc.collect()
+    left = [slot() for slot in slots if slot() is not None]
+    assert {small.layer_of(slot.name.removeprefix("m/")) for slot in left} == {LAYERS}
 
 
 @pytest.mark.parametrize("name", ["adamw", "lamb", "keras adam"])

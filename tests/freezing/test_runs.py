@@ -257,6 +257,7 @@ def test_a_run_with_a_guard_is_killed_and_keeps_its_slots(run, tmp_path, monkeyp
     assert_same_bits(tmp_path / "run", tmp_path / "unbroken")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [{"optimizer": "lamb"}, {"precision": "float16", "activation_cache": "disk"}],

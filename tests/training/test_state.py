@@ -101,11 +101,11 @@ def test_a_failed_write_leaves_the_state_before(tmp_path, monkeypatch):
     model = saved(tmp_path)
     state = RunState(tmp_path, model, IDENTITY)
 
-    def write(prefix):
+    def write(checkpoint, prefix):
         (tmp_path / "checkpoints" / "state-4.data-00000-of-00001").write_bytes(b"half")
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
-    monkeypatch.setattr(state._checkpoint, "write", write)
+    monkeypatch.setattr(tf.train.Checkpoint, "write", write)
     with pytest.raises(UserError, match=r"state-4: cannot write .*No space left.*intact"):
         state.save(4)
     assert not list((tmp_path / "checkpoints").glob("state-4*"))

@@ -21,7 +21,7 @@ import typing
 
 from bert_tf import cli, files
 from bert_tf.errors import UserError
-from bert_tf.options import option
+from bert_tf.options import option, require
 
 _MODEL, _FORM, _DATA, _OUTPUT = "Model", "Form and size", "Data", "Output"
 _TASK_FLAGS = (
@@ -151,15 +151,12 @@ class Options:
         if bool(self.model_dir) == bool(self.checkpoint):
             raise UserError("give one of --model_dir and --checkpoint: the model to factorise")
         target = self.target_sparsity
-        if target is not None and not 0 <= target < 1:
-            raise UserError(f"--target_sparsity={target}: expected a share in [0, 1)")
-        for name, least in (("rank_multiple", 1), ("calibration_examples", 1)):
-            if getattr(self, name) < least:
-                raise UserError(f"--{name}={getattr(self, name)}: expected {least} or more")
-        if self.max_seq_length is not None and self.max_seq_length < 3:
-            raise UserError(f"--max_seq_length={self.max_seq_length}: expected 3 or more")
-        if not 0 <= self.seed < 2**31:
-            raise UserError(f"--seed={self.seed}: expected an integer in [0, 2^31)")
+        require("target_sparsity", target, 0 <= (target or 0) < 1, "a share in [0, 1)")
+        for name in ("rank_multiple", "calibration_examples"):
+            require(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
+        length = self.max_seq_length
+        require("max_seq_length", length, length is None or length >= 3, "3 or more")
+        require("seed", self.seed, 0 <= self.seed < 2**31, "an integer in [0, 2^31)")
         self._check_data()
         self._check_effect()
 

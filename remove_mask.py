@@ -17,7 +17,7 @@ import pathlib
 
 from bert_tf import cli, files
 from bert_tf.errors import UserError
-from bert_tf.options import option
+from bert_tf.options import option, require
 
 _INPUT, _CUT, _OUTPUT = "Input", "What to cut", "Output"
 
@@ -101,8 +101,7 @@ class Options:
             raise UserError("--sparsity_base has no effect without --target_sparsity")
         for flag in ("threshold", "target_sparsity"):
             value = getattr(self, flag)
-            if value is not None and not 0 <= value <= 1:
-                raise UserError(f"--{flag}={value}: expected a number in [0, 1]")
+            require(flag, value, 0 <= (value or 0) <= 1, "a number in [0, 1]")
 
 
 def main(options):

@@ -7,6 +7,8 @@ import typing
 
 from absl import flags
 
+from bert_tf.errors import UserError
+
 
 def option(default, help_text, group, choices=None):
     """A dataclass field that is also a flag.
@@ -20,6 +22,12 @@ def option(default, help_text, group, choices=None):
     return dataclasses.field(
         default=default, metadata={"help": help_text, "group": group, "choices": choices}
     )
+
+
+def require(name, value, holds, expected):
+    """Raises `UserError` unless `holds`: the flag `name` has a `value` other than `expected`."""
+    if not holds:
+        raise UserError(f"--{name}={value}: expected {expected}")
 
 
 def define_flags(cls):

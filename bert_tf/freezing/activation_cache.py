@@ -12,7 +12,6 @@ from absl import logging
 from bert_tf.data.features import fingerprint
 from bert_tf.freezing.activation_store import ActivationStore, StoreFault
 
-MODES = ("memory", "disk", "auto")
 _TRIALS = 8  # batches that `auto` measures
 _MEMORY_SHARE = 0.25  # of the memory that is free, for `auto`
 
@@ -206,6 +205,8 @@ class ActivationCache:
 
     def _prefix(self, start, stop):
         """The layers from `start` up to `stop`; from 0, the embeddings before them."""
+        if (start, stop) in self._prefixes:
+            return self._prefixes[start, stop]
         encoder = self.encoder
         ids = tf.TensorSpec([None, None], tf.int32)
         hidden = tf.TensorSpec([None, None, encoder.config.hidden_size], encoder.compute_dtype)
@@ -217,7 +218,8 @@ class ActivationCache:
                 states = encoder.embed(states, type_ids, training=False)
             return encoder.transform(states, mask, range(start, stop), training=False)[1][-1]
 
-        return self._prefixes.setdefault((start, stop), run)
+        self._prefixes[start, stop] = run
+        return run
 
     def _read(self, store, ids, length):
         started = time.monotonic()

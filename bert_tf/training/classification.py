@@ -59,21 +59,7 @@ def run(options, callbacks=()):
 def _train(job, callbacks):
     options, store = job.options, job.data.train
     multiple = 8 if options.xla else 1  # few shapes, few compilations
-    plan = train_plan(
-        store.lengths,
-        batch_size=None if options.train_token_budget else options.train_batch_size,
-        token_budget=options.train_token_budget,
-        epochs=options.num_train_epochs,
-        seed=options.seed,
-        bucket=options.bucket_by_length,
-        pad_to=job.data.pad_to,
-        pad_multiple=multiple,
-    )
-    if plan.steps < 1:
-        raise UserError(
-            f"--num_train_epochs={options.num_train_epochs}: {len(store)} training examples make"
-            f" no full batch of --train_batch_size={options.train_batch_size}"
-        )
+    plan = _plan(job, multiple)
     job_lib.compile_model(job, plan.steps)
     best_dir = job.output_dir / "best"
     summaries = Summaries(job.output_dir)
@@ -102,18 +88,9 @@ def _train(job, callbacks):
     )
     if cache:
         cache.close()
-    metrics, step = result.metrics, result.step
-    if options.keep_best and job.chief and result.best:
-        best = load_model(best_dir)
-        assign_arrays(job.model.model_weights, best.arrays, str(best_dir))
-        metrics, step = result.best["metrics"], result.best["step"]
-        job.model.global_step.assign(step)
-    if job.chief:
-        _save(job, job.output_dir)
-        if metrics:
-            evaluation.write_eval_results(job.output_dir, metrics, step)
-    seconds = {**result.seconds, "tracing": times.tracing_seconds()}
+    metrics, step = _final_model(job, result, best_dir)
     frozen = freezing.report(options, job.model, autofreeze, cache)
+    seconds = {**result.seconds, "tracing": times.tracing_seconds()}
     busy = seconds["this_session"] - seconds["evaluation"] - seconds["checkpoints"]
     return {
         "metrics": metrics,
@@ -130,6 +107,43 @@ def _train(job, callbacks):
         **({"freezing": frozen} if frozen else {}),
         "seconds": seconds,
     }
+
+
+def _plan(job, multiple):
+    """The batches of the whole run, padded to a multiple of `multiple`."""
+    options, store = job.options, job.data.train
+    plan = train_plan(
+        store.lengths,
+        batch_size=None if options.train_token_budget else options.train_batch_size,
+        token_budget=options.train_token_budget,
+        epochs=options.num_train_epochs,
+        seed=options.seed,
+        bucket=options.bucket_by_length,
+        pad_to=job.data.pad_to,
+        pad_multiple=multiple,
+    )
+    if plan.steps < 1:
+        raise UserError(
+            f"--num_train_epochs={options.num_train_epochs}: {len(store)} training examples make"
+            f" no full batch of --train_batch_size={options.train_batch_size}"
+        )
+    return plan
+
+
+def _final_model(job, result, best_dir):
+    """Saves the trained model, the best one if that is kept; returns its (metrics, step)."""
+    options = job.options
+    metrics, step = result.metrics, result.step
+    if options.keep_best and job.chief and result.best:
+        best = load_model(best_dir)
+        assign_arrays(job.model.model_weights, best.arrays, str(best_dir))
+        metrics, step = result.best["metrics"], result.best["step"]
+        job.model.global_step.assign(step)
+    if job.chief:
+        _save(job, job.output_dir)
+        if metrics:
+            evaluation.write_eval_results(job.output_dir, metrics, step)
+    return metrics, step
 
 
 def _step_times(job, plan, multiple, cache):

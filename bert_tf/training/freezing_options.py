@@ -4,7 +4,7 @@ import dataclasses
 import re
 
 from bert_tf.errors import UserError
-from bert_tf.options import option
+from bert_tf.options import option, require
 
 GROUP = "Freezing: stop training the lower layers, and stop computing them"
 
@@ -138,8 +138,7 @@ class FreezingOptions:
             ("freeze_guard_margin", self.freeze_guard_margin >= 0, "0 or more"),
             ("cache_budget_gb", self.cache_budget_gb > 0, "a number above 0"),
         ):
-            if not holds:
-                raise UserError(f"--{name}={getattr(self, name)}: expected {expected}")
+            require(name, getattr(self, name), holds, expected)
         self._check_policy()
         self._check_cache()
 

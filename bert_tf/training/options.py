@@ -4,7 +4,7 @@ import dataclasses
 import typing
 
 from bert_tf.errors import UserError
-from bert_tf.options import option
+from bert_tf.options import option, require
 from bert_tf.training import freezing_options, pruning_options
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -128,16 +128,16 @@ class TrainingOptions:
             "save_checkpoints_steps",
             "log_steps",
         ):
-            _require(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
+            require(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
         epochs = self.num_train_epochs
-        _require("num_train_epochs", epochs, epochs > 0, "a number above 0")
+        require("num_train_epochs", epochs, epochs > 0, "a number above 0")
         for name in ("learning_rate", "weight_decay", "clip_norm", "early_stopping_patience"):
-            _require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
+            require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
         share = self.warmup_proportion
-        _require("warmup_proportion", share, 0 <= share < 1, "a share in [0, 1)")
-        _require("seed", self.seed, 0 <= self.seed < 2**31, "an integer in [0, 2^31)")
+        require("warmup_proportion", share, 0 <= share < 1, "a share in [0, 1)")
+        require("seed", self.seed, 0 <= self.seed < 2**31, "an integer in [0, 2^31)")
         budget, parts = self.train_token_budget, self.gradient_accumulation_steps
-        _require("train_token_budget", budget, budget is None or budget >= 1, "1 or more")
+        require("train_token_budget", budget, budget is None or budget >= 1, "1 or more")
         if budget is None and self.train_batch_size % parts:
             raise UserError(
                 f"--gradient_accumulation_steps={parts} must divide"
@@ -271,10 +271,10 @@ class ClassifierOptions(
             "--model_dir and --init_checkpoint both name the initial weights: give one of them",
         )
         for name in ("max_seq_length", "eval_batch_size", "predict_batch_size"):
-            _require(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
-        _require("max_seq_length", self.max_seq_length, self.max_seq_length >= 3, "3 or more")
+            require(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
+        require("max_seq_length", self.max_seq_length, self.max_seq_length >= 3, "3 or more")
         rows = self.max_train_examples
-        _require("max_train_examples", rows, rows is None or rows >= 1, "1 or more")
+        require("max_train_examples", rows, rows is None or rows >= 1, "1 or more")
         self.check_training()
         self.check_pruning()
         self.check_freezing()
@@ -321,8 +321,3 @@ class ClassifierOptions(
             stray = sorted(names & self.given)
             if stray and not getattr(self, mode):
                 raise UserError(f"--{stray[0]} has no effect without --{mode}")
-
-
-def _require(name, value, holds, expected):
-    if not holds:
-        raise UserError(f"--{name}={value}: expected {expected}")

@@ -3,7 +3,7 @@
 import dataclasses
 
 from bert_tf.errors import UserError
-from bert_tf.options import option
+from bert_tf.options import option, require
 
 GROUP = "Pruning: masks on a factorised model (factorize.py makes one)"
 TEACHER_GROUP = "Distillation"
@@ -142,8 +142,7 @@ class PruningOptions:
                 for name in ("hidden_dropout_prob", "attention_probs_dropout_prob")
             ),
         ):
-            if not holds:
-                raise UserError(f"--{name}={value}: expected {expected}")
+            require(name, value, holds, expected)
         stray = sorted(TEACHER_FLAGS & self.given)
         if stray and not self.teacher_model_dir:
             raise UserError(f"--{stray[0]} has no effect without --teacher_model_dir")

@@ -27,7 +27,7 @@ class StepTimes(keras.callbacks.Callback):
         self._tokens = tokens
         self._length = length
         self._cache = cache
-        self._times = collections.defaultdict(list)  # {(frozen, cached): [(seconds, tokens)]}
+        self._times = collections.defaultdict(list)  # {(frozen, cached): [(seconds, step)]}
         self._first_steps = []  # (phase, seconds) of those that trace the step
 
     def on_train_begin(self, logs=None):
@@ -48,7 +48,7 @@ class StepTimes(keras.callbacks.Callback):
             self._first_steps.append(((frozen, cached), seconds))
             self._frozen = frozen
         for step in range(self._first_step + self._batch, self._first_step + batch + 1):
-            self._times[frozen, cached].append((seconds, self._tokens(step)))
+            self._times[frozen, cached].append((seconds, step))
 
     def phases(self):
         """Returns a list of dict, in the order the phases began.
@@ -65,7 +65,7 @@ class StepTimes(keras.callbacks.Callback):
                 "seconds": sum(seconds for seconds, _ in times),
                 "median_seconds": statistics.median(seconds for seconds, _ in times),
                 "median_seconds_per_1000_tokens": statistics.median(
-                    1000 * seconds / tokens for seconds, tokens in times
+                    1000 * seconds / self._tokens(step) for seconds, step in times
                 ),
                 "ceiling": self._ceiling(frozen, cached),
             }

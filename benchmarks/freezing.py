@@ -35,6 +35,7 @@ import shutil
 import typing
 
 from benchmarks import freezing_worker
+from benchmarks.freezing_forward import forward_shares
 from benchmarks.freezing_runs import Variant, make_run
 from benchmarks.worker import PausableWorker, Worker
 from bert_tf import cli, files
@@ -185,8 +186,9 @@ def write_report(options, runs):
     from benchmarks import environment, freezing_depths, freezing_figures, freezing_report
 
     work_dir = pathlib.Path(options.work_dir)
+    forward = forward_shares(make_run(options, Variant.parse("full"), 0).options, _states(runs))
     measured = [
-        freezing_figures.Measured(run.variant.name, run.seed, run.results(), _beside(run))
+        freezing_figures.Measured(run.variant.name, run.seed, run.results(), _beside(run), forward)
         for run in runs
     ]
     depths = options.experiment == "depths"
@@ -197,6 +199,12 @@ def write_report(options, runs):
     files.write_text(work_dir / "report.json", json.dumps(report.figures(), indent=2) + "\n")
     with files.atomic_path(work_dir / "report.png") as path:
         report.save_image(path)
+
+
+def _states(runs):
+    """{(frozen layers or None, from cache or not)} of the runs' steps."""
+    phases = [phase for run in runs for phase in run.results()["phases"]]
+    return {(phase["frozen_layers"], phase["cached"]) for phase in phases}
 
 
 def _beside(run):

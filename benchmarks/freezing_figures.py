@@ -3,7 +3,9 @@
 import dataclasses
 import statistics
 
-TIMES = ("steps", "tracing", "evaluation", "checkpoints", "other")
+from benchmarks.freezing_forward import state_name
+
+TIMES = ("forward", "backward", "tracing", "evaluation", "checkpoints", "other")
 CACHE_TIMES = ("read", "compute", "write")
 
 
@@ -16,12 +18,14 @@ class Measured:
       seed: integer.
       results: content of results.json.
       beside: names of the runs, VARIANT-SEED, that it took turns with.
+      forward: the forward pass's share of a step, see `forward_shares`.
     """
 
     variant: str
     seed: int
     results: dict
     beside: list
+    forward: dict
 
     @property
     def main_metric(self):
@@ -35,11 +39,17 @@ class Measured:
 
     @property
     def seconds(self):
-        """{phase of `TIMES`: seconds}, which make up `wall_seconds`."""
-        found = self.results["seconds"]
-        steps = sum(phase["seconds"] for phase in self.results["phases"]) - found["tracing"]
-        parts = [steps, found["tracing"], found["evaluation"], found["checkpoints"]]
+        """{part of `TIMES`: seconds}, which make up `wall_seconds`; updates are in backward."""
+        found, phases = self.results["seconds"], self.results["phases"]
+        steps = sum(phase["seconds"] for phase in phases)
+        forward = sum(phase["seconds"] * self._forward_share(phase) for phase in phases)
+        forward *= 1 - found["tracing"] / steps
+        backward = steps - found["tracing"] - forward
+        parts = [forward, backward, found["tracing"], found["evaluation"], found["checkpoints"]]
         return dict(zip(TIMES, [*parts, self.wall_seconds - sum(parts)], strict=True))
+
+    def _forward_share(self, phase):
+        return self.forward[state_name(phase["frozen_layers"], phase["cached"])]
 
     @property
     def cache_seconds(self):

@@ -137,9 +137,10 @@ class PolicyReport:
             memory = max(run.results["environment"]["peak_memory_mb"] for run in runs) / 1024
             lines.append(f"| {name} | {' | '.join(cells)} | {memory:.2f} GiB |")
         return "\n".join(lines) + (
-            "\n\nSteps are forward pass, backward pass and update; tracing is what the first step"
-            " after a start or freeze takes longer. The cache works beside the steps, which wait"
-            " for it where it is slower: its seconds are not in the others."
+            "\n\nBackward is backward pass and update: steps are timed whole, and split as passes"
+            " and steps alone take. Tracing is what the first step after a start or freeze takes"
+            " longer. The cache works beside the steps, which wait for it where it is slower: its"
+            " seconds are not in the others."
         )
 
     def _steps(self):

@@ -69,6 +69,10 @@ def test_compares_variants(work_dir):
     for run in figures["runs"]:
         parts = {**run["seconds"]}
         assert parts.pop("all") == pytest.approx(sum(parts.values()))
+        assert parts["forward"] > 0 and parts["backward"] > 0
+    shares = json.loads((work_dir / "forward.json").read_text("utf-8"))
+    assert shares.keys() == {"none", "1", "1+cache"}
+    assert all(0 < share < 1 for share in shares.values())
     # The second epoch reads what the first one computed.
     from_cache = [row for row in figures["step_times"] if row["cached"]]
     assert [row["frozen_layers"] for row in from_cache] == [1]
@@ -162,14 +166,21 @@ def results(accuracy, speed, frozen, decisions=(), evaluations=()):
     }
 
 
+def measured(variant, seed, found, *beside):
+    return Measured(variant, seed, found, list(beside), {"none": 0.25, "2": 0.5})
+
+
 def test_speeds_are_ratios_to_full_of_the_same_seed(tmp_path):
     decisions = [{"step": 40, "frozen": 0}, {"step": 60, "frozen": 2}]
     runs = [
-        Measured("full", 1, results(0.9, 100, 0), ["full-1"]),
-        Measured("autofreeze", 1, results(0.89, 200, 2, decisions), ["full-1", "autofreeze-1"]),
-        Measured("full", 2, results(0.91, 50, 0), ["full-2"]),
-        Measured("autofreeze", 2, results(0.92, 200, 2, decisions), ["autofreeze-2"]),
+        measured("full", 1, results(0.9, 100, 0), "full-1"),
+        measured("autofreeze", 1, results(0.89, 200, 2, decisions), "full-1", "autofreeze-1"),
+        measured("full", 2, results(0.91, 50, 0), "full-2"),
+        measured("autofreeze", 2, results(0.92, 200, 2, decisions), "autofreeze-2"),
     ]
+    # 20 s of steps, 2 of them for tracing; half of the time frozen, when a pass is half of a step.
+    assert runs[1].seconds["forward"] == pytest.approx(18 * (0.25 + 0.5) / 2)
+    assert runs[1].seconds["backward"] == pytest.approx(18 * (0.75 + 0.5) / 2)
     report = PolicyReport(runs)
     text = report.text()
     assert "| 2 (2 to 2) | 90.50 (89.00 to 92.00) | 200.0 (200.0 to 200.0) | 3.00x (2.00" in text
@@ -185,7 +196,7 @@ def test_depths_have_a_row_each_and_a_column_per_epoch(tmp_path):
             (50 * (i + 1), {"accuracy": a, "loss": 1 - a, "recall": a})
             for i, a in enumerate(accuracies)
         ]
-        return Measured(variant, 1, results(0.9, 10, 0, evaluations=evaluations), [])
+        return measured(variant, 1, results(0.9, 10, 0, evaluations=evaluations))
 
     runs = [run("full", 0.8, 0.9), run("static-embeddings", 0.7, 0.8), run("static-1", 0.6, 0.7)]
     report = DepthReport(runs)

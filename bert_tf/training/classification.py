@@ -59,7 +59,7 @@ def run(options, callbacks=()):
 def _train(job, callbacks):
     options, store = job.options, job.data.train
     multiple = 8 if options.xla else 1  # few shapes, few compilations
-    plan = _plan(job, multiple)
+    plan = make_plan(job, multiple)
     job_lib.compile_model(job, plan.steps)
     best_dir = job.output_dir / "best"
     summaries = Summaries(job.output_dir)
@@ -109,8 +109,12 @@ def _train(job, callbacks):
     }
 
 
-def _plan(job, multiple):
-    """The batches of the whole run, padded to a multiple of `multiple`."""
+def make_plan(job, multiple=1):
+    """Returns the `BatchPlan` of the whole run, padded to a multiple of `multiple`.
+
+    Raises:
+      UserError: there are too few examples for a batch.
+    """
     options, store = job.options, job.data.train
     plan = train_plan(
         store.lengths,

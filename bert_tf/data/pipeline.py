@@ -65,4 +65,16 @@ def make_dataset(
         labels.set_shape([None])
         return dict(zip(names, inputs, strict=True)), labels
 
-    return tf.data.Dataset.range(start_step, plan.steps).map(tensors).prefetch(prefetch)
+    batches = tf.data.Dataset.range(start_step, plan.steps).map(tensors).prefetch(prefetch)
+    return without_tuner(batches)
+
+
+def without_tuner(dataset):
+    """Returns the same dataset without tf.data's tuner.
+
+    Nothing here is left to it, and the end of an iterator would wait for its next turn: seconds
+    after a few batches, up to a minute after many (TensorFlow 2.20).
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)

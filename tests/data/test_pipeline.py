@@ -51,6 +51,12 @@ def test_a_resumed_run_sees_what_is_left(store, start):
     assert_equal(collect(make_dataset(store, plan, start_step=start)), whole[start:])
 
 
+def test_no_tuner_keeps_the_end_of_a_training_waiting(store):
+    """With tf.data's tuner each `fit` and each evaluation ended with up to a minute of nothing."""
+    dataset = make_dataset(store, eval_plan(store.lengths, batch_size=8))
+    assert dataset.options().autotune.enabled is False
+
+
 @pytest.mark.parametrize("shards", [2, 3])
 def test_shards_make_up_the_global_batch(store, shards):
     plan = train_plan(store.lengths, batch_size=8, epochs=1)

@@ -11,7 +11,8 @@ removed (every row of the table ends at that share exactly):
   c      b, then one epoch of fine-tuning
   d      c with the dense parent as teacher
   d-long d with as many epochs as e has in all: e's control
-  e      factorize.py without loss, mask training to the share, remove_mask.py, then d's epoch
+  e      factorize.py without loss, mask training to the share, remove_mask.py, fine-tuning; with
+         the teacher throughout
   dense  the parent, and "dense+1": after c's epoch as well (the control of c to e)
 
 Everything runs through the programs, and what is there already is not run again: the same command
@@ -42,8 +43,9 @@ flags.DEFINE_float("dense_epochs", 1, "Epochs of the dense parent.")
 flags.DEFINE_list("shares", ["50", "75", "90", "95"], "Percentages removed.")
 flags.DEFINE_list("seeds", ["1"], "Seeds, of parent and all that follows.")
 flags.DEFINE_list("columns", ["a", "b", "c", "d", "d-long", "e"], "What to run.")
-flags.DEFINE_float("mask_epochs", 3, "Epochs of mask training in e.")
-flags.DEFINE_float("tune_epochs", 1, "Epochs of fine-tuning in c, d and e.")
+flags.DEFINE_float("tune_epochs", 1, "Epochs of fine-tuning in c and d.")
+flags.DEFINE_float("mask_epochs", 1, "Epochs of mask training in e.")
+flags.DEFINE_float("mask_tune_epochs", 3, "Epochs of fine-tuning after it.")
 flags.DEFINE_float("learning_rate", 5e-5, "Peak rate of the dense trainings.")
 flags.DEFINE_float("tune_learning_rate", 5e-5, "Peak rate of all other trainings.")
 flags.DEFINE_integer("calibration_examples", 1280, "Rows for the statistics of b to e.")
@@ -111,7 +113,7 @@ class Lab:
                 "remove_mask.py", f"--model_dir={masked}", f"--output_folder_dir={removed}",
                 f"--target_sparsity={target:g}",
             )  # fmt: skip
-        return self._train(f"e{FLAGS.tag}-{share}", removed, FLAGS.tune_epochs, True)
+        return self._train(f"e{FLAGS.tag}-{share}", removed, FLAGS.mask_tune_epochs, True)
 
     def metric(self, folder):
         """Returns the main metric of a model on the dev rows, in percent."""
@@ -164,7 +166,7 @@ _COLUMNS = {
     "c": lambda lab, share: lab.tuned(share, "c", FLAGS.tune_epochs, False),
     "d": lambda lab, share: lab.tuned(share, "d", FLAGS.tune_epochs, True),
     "d-long": lambda lab, share: lab.tuned(
-        share, "d-long", FLAGS.mask_epochs + FLAGS.tune_epochs, True
+        share, "d-long", FLAGS.mask_epochs + FLAGS.mask_tune_epochs, True
     ),
     "e": lambda lab, share: lab.masked(share),
 }

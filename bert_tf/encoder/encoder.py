@@ -100,7 +100,14 @@ class BertEncoder(keras.layers.Layer):
         return tf.stop_gradient(hidden) if frozen else hidden
 
     def transform(
-        self, hidden, mask=None, layers=None, width=1.0, training=None, first_token_only=False
+        self,
+        hidden,
+        mask=None,
+        layers=None,
+        width=1.0,
+        training=None,
+        first_token_only=False,
+        positions=None,
     ):
         """Runs encoder layers.
 
@@ -113,22 +120,26 @@ class BertEncoder(keras.layers.Layer):
           training: whether dropout is on (never in frozen layers).
           first_token_only: let the last layer compute the first token only, which is all that a
             pooler needs: the same result for five sixths of a layer less work.
+          positions: int32 [batch, n], let the last layer compute these tokens only, which is all
+            that a masked-LM head needs; None for all.
 
         Returns:
-          (sequence_output [batch, seq or 1, hidden], encoder_outputs: the output of each layer
+          (sequence_output [batch, seq or 1 or n, hidden], encoder_outputs: the output of each layer
           run, float [batch, seq, hidden], before the final LayerNorm of pre-LN).
         """
         layers = list(range(len(self.encoder_layers)) if layers is None else layers)
-        mask_bias = self._mask_bias(hidden, mask)
+        mask_bias = None if mask is None else self._mask_bias(mask)
         frozen = self.gradient_start or 0
         outputs = []
-        for position, index in enumerate(layers):
+        for place, index in enumerate(layers):
+            last = place == len(layers) - 1
             hidden = self.encoder_layers[index](
                 hidden,
                 mask_bias,
                 width=width,
                 training=training and index >= frozen,
-                first_token_only=first_token_only and position == len(layers) - 1,
+                first_token_only=first_token_only and last,
+                positions=positions if last else None,
             )
             if index < frozen:
                 hidden = tf.stop_gradient(hidden)
@@ -178,8 +189,6 @@ class BertEncoder(keras.layers.Layer):
         factory = config.pop("dense_factory")
         return cls(dense_factory=factory and keras.saving.get_registered_object(factory), **config)
 
-    def _mask_bias(self, hidden, mask):
+    def _mask_bias(self, mask):
         """0 for real keys, -10000 for padding (Google's constant): float32 [batch, 1, 1, seq]."""
-        if mask is None:
-            mask = tf.ones(tf.shape(hidden)[:2])
         return (1.0 - tf.cast(mask, tf.float32))[:, None, None, :] * -10000.0

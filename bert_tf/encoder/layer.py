@@ -69,16 +69,19 @@ class EncoderLayer(keras.layers.Layer):
         self.ffn_output_dropout = dropout(config.hidden_dropout_prob, "output")
         self.ffn_norm = norm("output/LayerNorm")
 
-    def call(self, hidden, mask_bias, width=1.0, training=None, first_token_only=False):
+    def call(
+        self, hidden, mask_bias, width=1.0, training=None, first_token_only=False, positions=None
+    ):
         """Runs the layer.
 
         Args:
           hidden: float [B, T, H].
-          mask_bias: float32 [B, 1, 1, T], added to the attention scores.
+          mask_bias: float32 [B, 1, 1, T], added to the attention scores; None adds nothing.
           width: keep the first round(N * width) heads and the same share of the F neurons.
           training: whether dropout is on.
           first_token_only: compute the first token's output only (Q = 1). The result equals the
             first row of the full one; the dense layers cost 1/T of the work except key and value.
+          positions: int32 [B, Q], compute these tokens' outputs only; None for all.
 
         Returns:
           float [B, Q, H].
@@ -89,8 +92,8 @@ class EncoderLayer(keras.layers.Layer):
         pre_norm = self.config.norm_position == "pre"
 
         inputs = self.attention_norm(hidden) if pre_norm else hidden
-        queries = inputs[:, :1] if first_token_only else inputs
-        residual = _rows(hidden[:, :1] if first_token_only else hidden)
+        queries = _chosen(inputs, first_token_only, positions)
+        residual = _rows(_chosen(hidden, first_token_only, positions))
         context = self._attend(queries, inputs, mask_bias, heads, training)  # [B * Q, heads * D]
         update = self.attention_output(context, in_units=None if full else context.shape[-1])
         hidden = residual + self.attention_output_dropout(update, training=training)
@@ -122,11 +125,19 @@ class EncoderLayer(keras.layers.Layer):
         key = split(self.key(_rows(inputs), out_units=units), length)
         value = split(self.value(_rows(inputs), out_units=units), length)
         scores = tf.matmul(query * (1 / math.sqrt(size)), key, transpose_b=True)  # [B, N, Q, T]
-        probabilities = tf.nn.softmax(tf.cast(scores, tf.float32) + mask_bias)
+        scores = tf.cast(scores, tf.float32)
+        probabilities = tf.nn.softmax(scores if mask_bias is None else scores + mask_bias)
         probabilities = tf.cast(probabilities, self.compute_dtype)
         probabilities = self.attention_dropout(probabilities, training=training)
         context = tf.transpose(tf.matmul(probabilities, value), [0, 2, 1, 3])  # [B, Q, N, D]
         return tf.reshape(context, [-1, heads * size])
+
+
+def _chosen(x, first_token_only, positions):
+    """[B, T, H] -> [B, Q, H]: the tokens whose outputs are computed."""
+    if positions is not None:
+        return tf.gather(x, positions, batch_dims=1)
+    return x[:, :1] if first_token_only else x
 
 
 def _rows(x):

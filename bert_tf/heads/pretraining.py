@@ -15,10 +15,13 @@ class MaskedLMHead(keras.layers.Layer):
     Args:
       config: `BertConfig`.
       embedding_table: the encoder's `get_embedding_table()`, [vocab_size, hidden].
+      real_tokens: rows of the table that are tokens; those after them, padding to a size that the
+        device likes, are never predicted and have no gradient. None: all of them.
     """
 
-    def __init__(self, config, embedding_table, name="masked_lm"):
+    def __init__(self, config, embedding_table, real_tokens=None, name="masked_lm"):
         super().__init__(name=name, dtype="float32")
+        self.padding = config.vocab_size - (real_tokens or config.vocab_size)
         scope = "cls/predictions/transform"
         self.embedding_table = embedding_table
         self.transform = dense_lib.Dense(
@@ -45,12 +48,16 @@ class MaskedLMHead(keras.layers.Layer):
           positions: int32 [batch, predictions], the positions to predict; all when None.
 
         Returns:
-          float32 logits [batch, predictions or seq, vocab_size].
+          float32 logits [batch, predictions or seq, vocab_size]; -1e9 for padding of the table.
         """
         if positions is not None:
             sequence_output = tf.gather(sequence_output, positions, batch_dims=1)
         hidden = self.norm(self.activation(self.transform(sequence_output)))
-        return dense_lib.affine(hidden, tf.transpose(self.embedding_table), self.output_bias)
+        bias = tf.convert_to_tensor(self.output_bias)
+        if self.padding:
+            never = tf.fill([self.padding], -1e9)
+            bias = tf.concat([bias[: -self.padding], never], 0)
+        return dense_lib.affine(hidden, tf.transpose(self.embedding_table), bias)
 
 
 class NextSentenceHead(keras.layers.Layer):

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from bert_tf.errors import UserError
-from bert_tf.training.options import STRATEGIES
+from bert_tf.training.run_options import STRATEGIES
 
 
 def set_precision(precision):
@@ -63,7 +63,7 @@ def _create(name, num_gpus, tpu):
 
 
 def check_flags(strategy, options):
-    """Raises `UserError` for flags of `TrainingOptions` that several devices cannot follow.
+    """Raises `UserError` for flags of `RunOptions` that several devices cannot follow.
 
     The devices' sums run outside XLA, and inside a loop their shapes must not change.
     """
@@ -73,7 +73,8 @@ def check_flags(strategy, options):
         or options.distribution_strategy == "tpu"
     ):
         return
-    wrong = {"xla": options.xla, "steps_per_execution": options.steps_per_execution > 1}
+    several = getattr(options, "steps_per_execution", 1) > 1
+    wrong = {"xla": options.xla, "steps_per_execution": several}
     for name in wrong:
         if wrong[name]:
             raise UserError(
@@ -114,6 +115,50 @@ def value_of_chief(strategy, value):
 
     totals = strategy.experimental_local_results(total())
     return int(totals[0]) // len(totals)  # each of the chief's replicas added its value
+
+
+class ChiefValues:
+    """Numbers of the chief, known to all workers: cheap enough for once an update.
+
+    Args:
+      strategy: `tf.distribute.Strategy` or None.
+      count: how many numbers.
+    """
+
+    def __init__(self, strategy, count):
+        self._strategy = strategy
+        self._alone = strategy is None or not strategy.extended._in_multi_worker_mode()
+        self._chief = is_chief(strategy)
+        if self._alone:
+            return
+
+        @tf.function(input_signature=[tf.TensorSpec([count + 1], tf.float64)])
+        def total(values):
+            def add():
+                context = tf.distribute.get_replica_context()
+                first = tf.cast(context.replica_id_in_sync_group % self._local == 0, tf.float64)
+                return context.all_reduce("sum", values * first)
+
+            return strategy.run(add)
+
+        self._local = strategy.num_replicas_in_sync // strategy.extended._num_workers
+        self._total = total
+
+    def read(self, values, flag=False):
+        """Returns ([the chief's values], whether any worker's flag is set), the same everywhere.
+
+        Every worker of a cluster has to call it; each waits for the others.
+
+        Args:
+          values: floats, `count` of them; the chief's count.
+          flag: bool.
+        """
+        if self._alone:
+            return list(values), flag
+        mine = values if self._chief else [0.0] * len(values)
+        totals = self._total(tf.constant([*mine, float(flag)], tf.float64))
+        *found, flags = self._strategy.experimental_local_results(totals)[0].numpy().tolist()
+        return found, flags > 0
 
 
 def chief_first(strategy, function):

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from bert_tf import files
 from bert_tf.data.batching import eval_plan
-from bert_tf.data.metrics import compute_metrics
 from bert_tf.data.pipeline import make_dataset
 
 # Google's and the pruning port's names for what scikit-learn calls otherwise.
@@ -54,10 +53,43 @@ class Evaluator:
         Metrics come from all gathered predictions at once (never averaged over batches), under
         scikit-learn's names: accuracy, f1, precision, recall, matthews_corrcoef, pearson, spearman.
         """
+        from bert_tf.data.metrics import compute_metrics  # scikit-learn: seconds of a short budget
+
         logits = self.logits(store)
         losses = self.model.example_losses(store.labels, logits).numpy()
         metrics = compute_metrics(task, store.labels, predictions(logits, task))
         return {**metrics, "loss": float(np.mean(losses, dtype=np.float64))}
+
+
+class TaskEvaluation:
+    """Evaluates a classifier on the splits of a task, as `loop.train_and_evaluate` asks for it.
+
+    Args:
+      model: `SequenceClassifier`.
+      task: `Task`; the first of its metrics on the first store decides what is best.
+      stores: {split: FeatureStore}, in the task's order.
+      batch_size: examples per batch.
+    """
+
+    higher_is_better = True
+
+    def __init__(self, model, task, stores, batch_size):
+        self.task = task
+        self.stores = stores
+        self.metric = task.metrics[0]
+        self._evaluator = Evaluator(model, batch_size)
+
+    @property
+    def seconds(self):
+        """Seconds spent so far."""
+        return self._evaluator.seconds
+
+    def evaluate(self):
+        """Returns {split: {metric: float}}."""
+        return {
+            split: self._evaluator.evaluate(store, self.task)
+            for split, store in self.stores.items()
+        }
 
 
 def predictions(logits, task):

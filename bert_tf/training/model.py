@@ -1,28 +1,24 @@
 """SequenceClassifier: encoder, head, and the training step that every technique turns levers on."""
 
 import tensorflow as tf
-import tf_keras as keras
 
-from bert_tf.encoder import BertEncoder, dropout_seed
+from bert_tf.encoder import BertEncoder
 from bert_tf.heads import ClassifierHead
-from bert_tf.training.optimization import apply_gradients, clip_by_global_norm, create_slots
+from bert_tf.training.optimization import apply_gradients, clip_by_global_norm
+from bert_tf.training.update import UpdatedModel
 from flop.hard_concrete import gate_seed
 
 _GATE_NOISE = 0x6A7E  # keeps the gates' noise apart from the dropout masks of the same step
 
 
-class SequenceClassifier(keras.Model):
+class SequenceClassifier(UpdatedModel):
     """BERT with a sentence classification or regression head, trained by compile/fit.
-
-    One step is one optimizer update of one global batch, whatever the accumulation, precision or
-    distribution strategy. Dropout masks are a pure function of (seed, global_step, micro-batch,
-    replica), so a resumed run draws the masks of an unbroken one.
 
     Args:
       config: `BertConfig`.
       num_outputs: number of labels; 1 with `regression`.
       regression: squared error on one output instead of cross-entropy.
-      seed: integer seed of the dropout masks.
+      seed: integer seed of the dropout masks, see `UpdatedModel`.
       encoder: a `BertEncoder` to use; built from `config` when None.
 
     Example:
@@ -32,28 +28,14 @@ class SequenceClassifier(keras.Model):
     """
 
     def __init__(self, config, num_outputs, regression=False, seed=0, encoder=None):
-        super().__init__(name="sequence_classifier")
-        self.config = config
+        super().__init__(config, encoder or BertEncoder(config), seed, "sequence_classifier")
         self.regression = regression
-        self.seed = seed
-        self.encoder = encoder or BertEncoder(config)
         self.classifier = ClassifierHead(
             num_outputs,
             config.hidden_size,
             dropout=config.hidden_dropout_prob,
             initializer_range=config.initializer_range,
         )
-        self.global_step = tf.Variable(
-            0,
-            dtype=tf.int64,
-            trainable=False,
-            name="global_step",
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        )
-        # What train_step returns is already that of the global batch; Keras would add it up.
-        self.distribute_reduction_method = "first"
-        self.clip_norm = 1.0
-        self.accumulation_steps = 1
         self.gradient_monitor = None
         self.pruner = None
         self.train_weights = True
@@ -74,11 +56,8 @@ class SequenceClassifier(keras.Model):
         """Prepares for `fit`.
 
         Args:
-          optimizer: from `optimization.make_optimizer`.
-          clip_norm: limit of the gradients' global norm (Google: 1.0); None for no clipping. The
-            gates' gradients are neither clipped nor part of the norm.
-          accumulation_steps: micro-batches that each global batch is cut into; the update is
-            that of the whole batch, the memory that of one micro-batch.
+          optimizer, clip_norm, accumulation_steps: see `UpdatedModel.compile`. The gates' gradients
+            are neither clipped nor part of the norm.
           pruner: `flop.pruner.Pruner` of the encoder's gates; None trains no gates.
           train_weights: False trains the gates alone: no weight has a gradient or a slot.
           regularization_scale: times half the squared norm of every kernel of encoder and pooler
@@ -86,9 +65,7 @@ class SequenceClassifier(keras.Model):
           distillation: `distillation.Distillation`, whose loss is added; None for none.
           **kwargs: `jit_compile`, `steps_per_execution`, ... of `keras.Model.compile`.
         """
-        super().compile(optimizer=optimizer, **kwargs)
-        self.clip_norm = clip_norm
-        self.accumulation_steps = accumulation_steps
+        super().compile(optimizer, clip_norm, accumulation_steps, **kwargs)
         self.pruner = pruner
         self.train_weights = train_weights
         self.regularization_scale = regularization_scale
@@ -107,9 +84,14 @@ class SequenceClassifier(keras.Model):
             return []
         return [v for v in self.trainable_variables if not v.name.endswith("/log_alpha:0")]
 
+    @property
+    def loss_names(self):
+        """The task's loss, and the teacher's if there is one."""
+        return ("loss", "distillation_loss") if self._distillation else ("loss",)
+
     def create_slots(self):
         """Creates the variables of all optimizers, which the first update would else do."""
-        create_slots(self.optimizer, self.trained_weights)
+        super().create_slots()
         if self.pruner:
             self.pruner.create_slots()
 
@@ -143,6 +125,26 @@ class SequenceClassifier(keras.Model):
             return tf.square(tf.cast(labels, tf.float32) - logits[:, 0])
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
 
+    def batch_totals(self, data):
+        """The examples of the batch, int32."""
+        return tf.shape(data[1])[0]
+
+    def objective(self, data, weights):
+        """The mean loss of the examples, with the teacher's if there is one."""
+        inputs, labels = data
+        logits, states = self.forward(inputs, training=True)
+        losses = [tf.reduce_sum(self.example_losses(labels, logits)) * weights]
+        total = losses[0]
+        if self._distillation:
+            distillation = self._distillation()
+            losses.append(tf.reduce_sum(distillation(inputs, logits, states)) * weights)
+            total = distillation.label_weight * losses[0] + losses[1]
+        return total, losses
+
+    def step_noise(self, step_seed):
+        """The noise of the gates, the same in every micro-batch."""
+        return gate_seed(tf.random.experimental.stateless_fold_in(step_seed, _GATE_NOISE))
+
     def train_step(self, data):
         """One update of weights, gates and multipliers.
 
@@ -150,27 +152,8 @@ class SequenceClassifier(keras.Model):
           Scalars of the global batch: mean `loss`, unclipped `grad_norm`, and, where they are
           used, `distillation_loss`, `l2_regularization_loss` and the logs of `Pruner.update`.
         """
-        inputs, labels = data
         weights, gates = self.trained_weights, self.pruner.gates if self.pruner else []
-        replica = tf.distribute.get_replica_context()
-        total = tf.shape(labels)[0]
-        if replica.num_replicas_in_sync > 1:
-            total = replica.all_reduce("sum", total)
-        step_seed = tf.stack([tf.cast(self.global_step, tf.int32), self.seed])
-        seed = tf.random.experimental.stateless_fold_in(step_seed, replica.replica_id_in_sync_group)
-        weight = 1.0 / tf.cast(total, tf.float32)
-        with gate_seed(tf.random.experimental.stateless_fold_in(step_seed, _GATE_NOISE)):
-            losses, gradients = self._batch_gradients(
-                inputs, labels, weight, seed, [*weights, *gates]
-            )
-        if replica.num_replicas_in_sync > 1:
-            losses = replica.all_reduce("sum", losses)
-            gradients = replica.all_reduce("sum", gradients)
-        if isinstance(self.optimizer, keras.mixed_precision.LossScaleOptimizer):
-            gradients = self.optimizer.get_unscaled_gradients(gradients)
-        logs = {"loss": losses[0]}
-        if self._distillation:
-            logs["distillation_loss"] = losses[1]
+        logs, gradients = self.batch_gradients(data, [*weights, *gates])
         gradients, slopes = gradients[: len(weights)], gradients[len(weights) :]
         if self.gradient_monitor:
             self.gradient_monitor.update(gradients, weights)
@@ -197,54 +180,6 @@ class SequenceClassifier(keras.Model):
         ]
         return added, loss
 
-    def _batch_gradients(self, inputs, labels, weight, seed, variables):
-        """(sums of example losses * weight, gradients), over all micro-batches of the batch."""
-        count = self.accumulation_steps
-        if count == 1:
-            return self._gradients(inputs, labels, weight, seed, variables)
-
-        def add_micro_batch(index, losses, sums):
-            micro = [_micro_batch(x, index, count) for x in tf.nest.flatten((inputs, labels))]
-            x, y = tf.nest.pack_sequence_as((inputs, labels), micro)
-            micro_seed = tf.random.experimental.stateless_fold_in(seed, index)
-            more, gradients = self._gradients(x, y, weight, micro_seed, variables)
-            sums = [s + tf.convert_to_tensor(g) for s, g in zip(sums, gradients, strict=True)]
-            return index + 1, losses + more, sums
-
-        zeros = [tf.zeros(v.shape, tf.float32) for v in variables]
-        _, losses, sums = tf.while_loop(
-            lambda index, *_: index < count,
-            add_micro_batch,
-            (tf.constant(0), tf.zeros([2 if self._distillation else 1]), zeros),
-            parallel_iterations=1,
-            maximum_iterations=count,
-        )
-        return losses, sums
-
-    def _gradients(self, inputs, labels, weight, seed, variables):
-        """([task loss, and distillation loss if there is a teacher] * weight, gradients)."""
-        with tf.GradientTape(watch_accessed_variables=False) as tape, dropout_seed(seed):
-            tape.watch(variables)
-            logits, states = self.forward(inputs, training=True)
-            losses = [tf.reduce_sum(self.example_losses(labels, logits)) * weight]
-            total = losses[0]
-            if self._distillation:
-                distillation = self._distillation()
-                losses.append(tf.reduce_sum(distillation(inputs, logits, states)) * weight)
-                total = distillation.label_weight * losses[0] + losses[1]
-            if isinstance(self.optimizer, keras.mixed_precision.LossScaleOptimizer):
-                total = self.optimizer.get_scaled_loss(total)
-        return tf.stack(losses), tape.gradient(total, variables)
-
 
 def _is_regularized(name):
     return name.startswith("bert/") and name.endswith("/kernel:0")
-
-
-def _micro_batch(x, index, count):
-    """Rows of micro-batch `index` of `count`; equal static slices where the rows divide (XLA)."""
-    if x.shape[0] is not None and x.shape[0] % count == 0:
-        size = x.shape[0] // count
-        return tf.slice(x, [index * size] + [0] * (x.shape.rank - 1), [size, *x.shape[1:]])
-    rows = tf.shape(x)[0]
-    return x[rows * index // count : rows * (index + 1) // count]

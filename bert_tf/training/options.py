@@ -1,4 +1,4 @@
-"""Options that every training script shares, and those of run_classifier.py (no TensorFlow)."""
+"""Options of training by epochs, and those of run_classifier.py (no TensorFlow)."""
 
 import dataclasses
 import typing
@@ -6,9 +6,7 @@ import typing
 from bert_tf.errors import UserError
 from bert_tf.options import option, require
 from bert_tf.training import freezing_options, pruning_options
-
-PRECISIONS = ("float32", "bfloat16", "float16")
-STRATEGIES = ("off", "one_device", "mirrored", "multi_worker_mirrored", "tpu")
+from bert_tf.training.run_options import BATCH, RUN, SPEED, TRAIN, RunOptions
 
 CUSTOM_FLAGS = frozenset(
     {
@@ -26,123 +24,58 @@ CUSTOM_FLAGS = frozenset(
 _MODEL = "Model"
 _DATA = "Task and data"
 _WORK = "What to do"
-_TRAIN = "Training"
-_BATCH = "Batches"
-_SPEED = "Precision, speed, devices"
-_RUN = "Run, checkpoints, reports"
 
 
 @dataclasses.dataclass(kw_only=True)
-class TrainingOptions:
-    """Options of one training run; names and defaults are Google BERT's where it has them."""
+class TrainingOptions(RunOptions):
+    """Options of a training by epochs; names and defaults are Google BERT's where it has them."""
 
-    given: frozenset = frozenset()
-
-    output_dir: str | None = option(
-        None, "Folder of the run. The same command again goes on with the run found there.", _RUN
-    )
     timestamped_output_dir: bool = option(
-        False, "Write to a dated child of output_dir instead (the pruning original's way).", _RUN
+        False, "Write to a dated child of output_dir instead (the pruning original's way).", RUN
     )
     save_checkpoints_steps: int = option(
-        1000, "Updates between checkpoints; with do_eval each one is evaluated.", _RUN
+        1000, "Updates between checkpoints; with do_eval each one is evaluated.", RUN
     )
-    keep_best: bool = option(
-        False,
-        "Keep the weights with the best main metric; the final model is then that one"
-        " (needs do_eval).",
-        _RUN,
-    )
-    early_stopping_patience: int = option(
-        0, "Stop after this many evaluations without a better one; 0 never (needs do_eval).", _RUN
-    )
-    log_steps: int = option(10, "Updates between TensorBoard points.", _RUN)
-    seed: int = option(42, "Seed of initialisation, data order and dropout.", _RUN)
-
     learning_rate: float = option(
-        5e-5, "Peak learning rate; 0 trains masks alone, the weights stay.", _TRAIN
+        5e-5, "Peak learning rate; 0 trains masks alone, the weights stay.", TRAIN
     )
     lr_schedule: str = option(
         "linear",
         "Learning rate after the warm-up: linear to zero, constant, noam (inverse square root), or"
         " stepped: AutoFreeze's, 1, 0.7 and 0.4 of the rate from 0, 30 and 60 % on; it warms up"
         " only if warmup_proportion is given.",
-        _TRAIN,
+        TRAIN,
         ("linear", "constant", "noam", "stepped"),
     )
-    warmup_proportion: float = option(
-        0.1, "Share of all updates over which the rate rises from zero.", _TRAIN
-    )
     num_train_epochs: float = option(
-        3.0, "Passes over the training examples; fractions are allowed.", _TRAIN
+        3.0, "Passes over the training examples; fractions are allowed.", TRAIN
     )
-    optimizer: str = option("adamw", "Optimizer.", _TRAIN, ("adamw", "lamb"))
-    adam_bias_correction: bool = option(
-        True, "Adam's bias correction (stabler on small sets); false is Google's optimizer.", _TRAIN
-    )
-    weight_decay: float = option(
-        0.01, "Decoupled weight decay; LayerNorm and bias variables are excluded.", _TRAIN
-    )
-    clip_norm: float = option(
-        1.0, "Limit of the gradients' global norm; 0 for no clipping.", _TRAIN
-    )
-
-    train_batch_size: int = option(32, "Examples per update, over all devices.", _BATCH)
     train_token_budget: int | None = option(
         None,
         "Padded tokens per update instead of train_batch_size: short texts come in large batches.",
-        _BATCH,
-    )
-    gradient_accumulation_steps: int = option(
-        1, "Micro-batches each batch is cut into: same update, less memory.", _BATCH
+        BATCH,
     )
     bucket_by_length: bool = option(
-        True, "Put examples of similar length in one batch (the order stays random).", _BATCH
+        True, "Put examples of similar length in one batch (the order stays random).", BATCH
     )
     pad_to_max_length: bool = option(
-        False, "Pad every batch to max_seq_length instead of to its longest example.", _BATCH
+        False, "Pad every batch to max_seq_length instead of to its longest example.", BATCH
     )
-
-    precision: str = option(
-        "float32",
-        "Compute precision; weights, logits and losses stay float32.",
-        _SPEED,
-        PRECISIONS,
-    )
-    xla: bool = option(False, "Compile the training step with XLA.", _SPEED)
     steps_per_execution: int = option(
-        1, "Updates per call of the compiled step (saves Python time on fast devices).", _SPEED
+        1, "Updates per call of the compiled step (saves Python time on fast devices).", SPEED
     )
-    distribution_strategy: str = option(
-        "off", "tf.distribute strategy; multi_worker_mirrored reads TF_CONFIG.", _SPEED, STRATEGIES
-    )
-    num_gpus: int | None = option(None, "GPUs to use on this machine; all when not given.", _SPEED)
-    tpu: str | None = option(None, "TPU address (with distribution_strategy=tpu).", _SPEED)
 
     def check_training(self):
         """Raises `UserError` for values out of range and for flags that contradict each other."""
-        for name in (
-            "train_batch_size",
-            "gradient_accumulation_steps",
-            "steps_per_execution",
-            "save_checkpoints_steps",
-            "log_steps",
-        ):
-            require(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
+        require(
+            "steps_per_execution", self.steps_per_execution, self.steps_per_execution >= 1,
+            "1 or more",
+        )  # fmt: skip
         epochs = self.num_train_epochs
         require("num_train_epochs", epochs, epochs > 0, "a number above 0")
-        for name in ("learning_rate", "weight_decay", "clip_norm", "early_stopping_patience"):
-            require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
-        share = self.warmup_proportion
-        require("warmup_proportion", share, 0 <= share < 1, "a share in [0, 1)")
-        require("seed", self.seed, 0 <= self.seed < 2**31, "an integer in [0, 2^31)")
         budget, parts = self.train_token_budget, self.gradient_accumulation_steps
         require("train_token_budget", budget, budget is None or budget >= 1, "1 or more")
-        if budget is None and self.train_batch_size % parts:
-            raise UserError(
-                f"--gradient_accumulation_steps={parts} must divide"
-                f" --train_batch_size={self.train_batch_size}"
-            )
+        self.check_run(divides=budget is None)
         self._contradiction(
             budget is not None and "train_batch_size" in self.given,
             "--train_token_budget and --train_batch_size both set the batch: give one of them",
@@ -152,22 +85,6 @@ class TrainingOptions:
             "--xla with --train_token_budget cannot cut batches into"
             " --gradient_accumulation_steps: give --train_batch_size instead",
         )
-        self._contradiction(
-            self.optimizer != "adamw" and "adam_bias_correction" in self.given,
-            "--adam_bias_correction needs --optimizer=adamw",
-        )
-        self._contradiction(
-            self.tpu is not None and self.distribution_strategy != "tpu",
-            "--tpu needs --distribution_strategy=tpu",
-        )
-        self._contradiction(
-            "num_gpus" in self.given and self.distribution_strategy == "off",
-            "--num_gpus needs a --distribution_strategy",
-        )
-
-    def _contradiction(self, found, message):
-        if found:
-            raise UserError(message)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -177,7 +94,7 @@ class ClassifierOptions(
     """Options of `run_classifier.py` and of `classification.run`."""
 
     GROUPS: typing.ClassVar = (
-        _WORK, _MODEL, _DATA, _RUN, _TRAIN, _BATCH, _SPEED,
+        _WORK, _MODEL, _DATA, RUN, TRAIN, BATCH, SPEED,
         freezing_options.GROUP, pruning_options.GROUP, pruning_options.TEACHER_GROUP,
     )  # fmt: skip
 
@@ -253,8 +170,8 @@ class ClassifierOptions(
     tfrecord_dir: str | None = option(
         None, "Read such TFRecord files from this folder instead of data_dir.", _DATA
     )
-    eval_batch_size: int = option(8, "Examples per evaluation batch.", _BATCH)
-    predict_batch_size: int = option(8, "Examples per prediction batch.", _BATCH)
+    eval_batch_size: int = option(8, "Examples per evaluation batch.", BATCH)
+    predict_batch_size: int = option(8, "Examples per prediction batch.", BATCH)
 
     def check(self):
         """Raises `UserError` for missing flags, contradictions, and flags without effect."""

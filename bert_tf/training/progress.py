@@ -97,12 +97,14 @@ class ProgressBar(StepCallback):
     every `log_steps` steps if given. The first and the last step always show.
 
     Args:
-      total_steps: the steps of the whole training, those before `initial_step` included.
+      total_steps: the steps of the whole training, those before `initial_step` included; None
+        where a budget ends it, which `left` then tells.
       examples, initial_step, clock: see `StepCallback`.
       epoch_of: callable, steps done -> epochs done (float); None leaves the epoch out.
       stream: where to write; standard error by default.
       refresh_seconds: the least time between two states of the line on a terminal.
       log_seconds, log_steps: the rhythm elsewhere.
+      left: callable -> (share of the budget spent, what is left of it as text).
     """
 
     def __init__(
@@ -115,9 +117,11 @@ class ProgressBar(StepCallback):
         refresh_seconds=0.5,
         log_seconds=30.0,
         log_steps=None,
+        left=None,
         clock=time.monotonic,
     ):
         super().__init__(examples, initial_step, clock)
+        self._left = left
         self.total_steps = total_steps
         self._epoch_of = epoch_of
         self._stream = stream or sys.stderr
@@ -131,7 +135,7 @@ class ProgressBar(StepCallback):
         if self._first is None:
             self._first = (self.step, self._clock())
             self._show()
-        elif self.step >= self.total_steps or self._due():
+        elif self._due() or (self.total_steps and self.step >= self.total_steps):
             self._show()
 
     def on_train_end(self, logs=None):
@@ -165,8 +169,10 @@ class ProgressBar(StepCallback):
         self._stream.flush()
 
     def _line(self, values):
-        parts = [f"step {self.step}/{self.total_steps}"]
-        parts.append(f"{100 * self.step // self.total_steps}%")
+        parts = [f"step {self.step}"]
+        if self.total_steps:
+            parts = [f"step {self.step}/{self.total_steps}"]
+            parts.append(f"{100 * self.step // self.total_steps}%")
         if self._epoch_of:
             parts.append(f"epoch {self._epoch_of(self.step):.2f}")
         if "loss" in values:
@@ -174,7 +180,10 @@ class ProgressBar(StepCallback):
         parts.append(f"lr {values['learning_rate']:.1e}")
         parts.append(f"{values['examples_per_second']:.0f} examples/s")
         first_step, first_time = self._first
-        if self.step > first_step:
+        if self._left:
+            share, left = self._left()
+            parts.append(f"{100 * share:.1f}% of the budget, {left} left")
+        elif self.step > first_step:
             rate = (self._clock() - first_time) / (self.step - first_step)
             left = datetime.timedelta(seconds=round(rate * (self.total_steps - self.step)))
             parts.append(f"eta {left}")

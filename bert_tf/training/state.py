@@ -25,18 +25,20 @@ class RunState:
       identity: JSON-able dict of what must not change within a run (data, batch size, seed, ...).
       write: False on the workers of a cluster that only read.
       freezing: `AutoFreeze` of the run, whose state is part of it; None without.
+      keep: how many states to keep, the newest ones; all but the newest are for the user alone.
 
     Attributes:
       step: optimizer updates done.
       info: JSON-able dict that callbacks keep their own state in (best metric, evaluations, ...).
     """
 
-    def __init__(self, output_dir, model, identity, write=True, freezing=None):
+    def __init__(self, output_dir, model, identity, write=True, freezing=None, keep=1):
         self.output_dir = pathlib.Path(output_dir)
         self.model = model
         self.identity = identity
         self.write = write
         self.freezing = freezing
+        self.keep = keep
         self.step = 0
         self.info = {}
         self._spent = 0.0
@@ -81,7 +83,7 @@ class RunState:
         return self.step
 
     def save(self, step):
-        """Writes the state after `step` updates, then deletes the one before it.
+        """Writes the state after `step` updates, then deletes those before it that are not kept.
 
         Raises:
           UserError: the disk is full or not writable; the previous state stays in force.
@@ -122,7 +124,19 @@ class RunState:
         path = self.output_dir / STATE_FILE
         return files.read_json(path, "training state")["checkpoint"] if path.exists() else None
 
-    def _delete_all_but(self, keep):
-        for path in (self.output_dir / "checkpoints").glob("state-*"):
-            if keep is None or path.name.split(".")[0] != pathlib.Path(keep).name:
+    def _delete_all_but(self, newest):
+        """Deletes all states but `newest` (None: no exception) and those kept before it."""
+        paths = list((self.output_dir / "checkpoints").glob("state-*"))
+        kept = set()
+        if newest is not None:
+            last = _step_of(newest)
+            earlier = {step for step in map(_step_of, (p.name for p in paths)) if step < last}
+            kept = {last, *sorted(earlier, reverse=True)[: self.keep - 1]}
+        for path in paths:
+            if _step_of(path.name) not in kept:
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _step_of(name):
+    """The step in `checkpoints/state-<step>` or a file name that begins so."""
+    return int(name.rpartition("state-")[2].split(".")[0].split("_")[0])

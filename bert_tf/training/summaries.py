@@ -129,11 +129,13 @@ class TrainSummaries(StepCallback):
       summaries: `Summaries`.
       examples, initial_step, clock: see `StepCallback`.
       every_n_steps: the rhythm.
+      more: callable ({name: float} of the scalars) -> more of them; None for none.
     """
 
-    def __init__(self, summaries, examples, initial_step=0, every_n_steps=10, **kwargs):
+    def __init__(self, summaries, examples, initial_step=0, every_n_steps=10, more=None, **kwargs):
         super().__init__(examples, initial_step, **kwargs)
         self.summaries = summaries
+        self._more = more
         self.every_n_steps = every_n_steps
 
     def on_steps(self):
@@ -148,4 +150,5 @@ class TrainSummaries(StepCallback):
         values = self.report()
         if values:
             values["model_lr"] = values.pop("learning_rate")
+            values |= self._more(values) if self._more else {}
             self.summaries.train_scalars(self.step, values)

@@ -71,11 +71,21 @@ def test_first_token_only_is_the_first_row(norm_position):
     np.testing.assert_allclose(first, full[:, :1], atol=1e-5)
 
 
+@pytest.mark.parametrize("norm_position", ["post", "pre"])
+def test_chosen_positions_are_those_rows(norm_position):
+    encoder = encoder_of(norm_position=norm_position)
+    hidden = encoder.embed(IDS, TYPES)
+    full, _ = encoder.transform(hidden, MASK)
+    positions = tf.constant([[2, 0], [1, 1]])
+    chosen, _ = encoder.transform(hidden, MASK, positions=positions)
+    np.testing.assert_allclose(chosen, tf.gather(full, positions, batch_dims=1), atol=1e-5)
+
+
 def test_pre_norm_equals_its_formula():
     encoder = encoder_of(norm_position="pre", num_hidden_layers=1)
     hidden = encoder.embed(IDS, TYPES)
     layer = encoder.encoder_layers[0]
-    bias = encoder._mask_bias(hidden, MASK)
+    bias = encoder._mask_bias(MASK)
     normal = layer.attention_norm(hidden)
     context = tf.reshape(layer._attend(normal, normal, bias, 4, False), normal.shape)
     middle = hidden + layer.attention_output(context)

@@ -105,12 +105,12 @@ def test_the_masked_model_is_evaluated_as_it_was_trained(folders, together):
 def test_a_resumed_run_has_the_masks_multipliers_and_optimizers_of_an_unbroken_one(
     folders, frozen, together, learning_rate, monkeypatch
 ):
-    from bert_tf.training import loop
+    from bert_tf.training import state
 
     class Killed(Exception):
         pass
 
-    save = loop.CheckpointAndEvaluate._checkpoint
+    save = state.RunState.save
 
     def save_and_die(self, step):
         save(self, step)
@@ -120,7 +120,7 @@ def test_a_resumed_run_has_the_masks_multipliers_and_optimizers_of_an_unbroken_o
     flags = {"learning_rate": learning_rate, **MASKS}
     name = f"resumed-{learning_rate}"
     with monkeypatch.context() as patch:
-        patch.setattr(loop.CheckpointAndEvaluate, "_checkpoint", save_and_die)
+        patch.setattr(state.RunState, "save", save_and_die)
         with pytest.raises(Killed):
             train(folders, name, **flags)
     resumed = train(folders, name, **flags)

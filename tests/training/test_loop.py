@@ -8,7 +8,7 @@ from bert_tf.config import BertConfig
 from bert_tf.data.batching import train_plan
 from bert_tf.data.features import FeatureStore
 from bert_tf.data.tasks import get_task
-from bert_tf.training import loop
+from bert_tf.training import evaluation, loop
 from bert_tf.training.model import SequenceClassifier
 from bert_tf.training.optimization import make_optimizer
 from bert_tf.training.schedules import make_schedule
@@ -102,7 +102,9 @@ def test_a_callback_may_stop_the_run(train):
 def test_early_stopping_counts_evaluations_without_a_better_one(train, monkeypatch):
     scores = iter([0.5, 0.7, 0.7, 0.6, 0.9, 0.9])
     monkeypatch.setattr(
-        loop.Evaluator, "evaluate", lambda *_: {"accuracy": next(scores), "loss": 1.0}
+        evaluation.TaskEvaluation,
+        "evaluate",
+        lambda *_: {"dev": {"accuracy": next(scores), "loss": 1.0}},
     )
     _, result = train(save_checkpoints_steps=1, early_stopping_patience=2)
     assert result.step == 4

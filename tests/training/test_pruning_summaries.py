@@ -9,7 +9,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.pruning.factorization import factorize
 from bert_tf.pruning.removal import remove_masks
-from bert_tf.training import loop
+from bert_tf.training import state
 from tests import tiny
 
 STEPS = 10
@@ -140,14 +140,14 @@ def test_a_resumed_run_goes_on_where_it_was_killed(folders, trained, monkeypatch
     class Killed(Exception):
         pass
 
-    save = loop.CheckpointAndEvaluate._checkpoint
+    save = state.RunState.save
 
     def save_and_die(self, step):
         save(self, step)
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.CheckpointAndEvaluate, "_checkpoint", save_and_die)
+        patch.setattr(state.RunState, "save", save_and_die)
         with pytest.raises(Killed):
             train(folders, "resumed", **MASKS)
     resumed = train(folders, "resumed", **MASKS)

@@ -1,0 +1,132 @@
+"""What a training run is made of: data, evaluation, folder and rhythm; and what it did."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from bert_tf.data.pipeline import make_dataset
+from bert_tf.training import distribution
+from bert_tf.training.evaluation import TaskEvaluation
+
+
+@dataclasses.dataclass
+class TrainSpec:
+    """What to train on: the batches of a plan.
+
+    Another kind of data brings a class with the same properties and methods.
+
+    Attributes:
+      store: `FeatureStore` of the training examples.
+      plan: `BatchPlan`; its steps are the optimizer updates of the whole run.
+      pad_to, pad_multiple: padding of each batch, see `make_dataset`.
+      cache: `ActivationCache` that supplies the outputs of frozen layers; None computes them.
+    """
+
+    store: Any
+    plan: Any
+    pad_to: int | None = None
+    pad_multiple: int = 1
+    cache: Any = None
+
+    @property
+    def steps(self):
+        """Optimizer updates of the whole run; None where a budget ends it."""
+        return self.plan.steps
+
+    def examples(self, step):
+        """Returns how many examples update `step` (from 0) sees."""
+        return len(self.plan.ids(step))
+
+    def epoch_of(self, step):
+        """Returns the epochs (float) seen before update `step`."""
+        return self.plan.epoch_of(step)
+
+    def stage(self, model):
+        """What the batches depend on beside the step: when it changes, `dataset` is asked anew."""
+        return model.encoder.gradient_start if self.cache else None
+
+    def dataset(self, model, strategy, start_step):
+        """Returns the batches from `start_step` on, as `fit` takes them under `strategy`."""
+        frozen = model.encoder.gradient_start
+        activations = self.cache.at(frozen) if self.cache and frozen else None
+        return distribution.distribute(
+            strategy,
+            lambda index, count: make_dataset(
+                self.store,
+                self.plan,
+                start_step=start_step,
+                shard_index=index,
+                shard_count=count,
+                pad_to=self.pad_to,
+                pad_multiple=self.pad_multiple,
+                activations=activations,
+            ),
+        )
+
+
+@dataclasses.dataclass
+class EvalSpec:
+    """What to evaluate on: the splits of a task.
+
+    Attributes:
+      task, stores, batch_size: see `TaskEvaluation`, which another kind of data replaces.
+    """
+
+    task: Any
+    stores: dict
+    batch_size: int = 32
+
+    def build(self, model):
+        """Returns what evaluates `model`; it keeps its traced function."""
+        return TaskEvaluation(model, self.task, self.stores, self.batch_size)
+
+
+@dataclasses.dataclass
+class RunConfig:
+    """Where and how often.
+
+    Attributes:
+      output_dir: folder of the run; a run found there goes on.
+      identity: what must be equal for that, see `RunState`.
+      save_checkpoints_steps: updates between checkpoints; each one is evaluated. A `rhythm` has
+        intervals of its own.
+      save_best: callable (model) that stores the best model so far; None keeps no best.
+      may_be_best: callable () -> whether the weights of this moment qualify as best; None for
+        always. (While masks are on their way to their sparsity, being better means little.)
+      early_stopping_patience: stop after this many evaluations without a better one; 0 never.
+      log_steps: updates between TensorBoard points.
+      strategy: `tf.distribute.Strategy` or None.
+      freezing: `AutoFreeze` of the run; None without.
+      rhythm: when to evaluate, save and stop; None is `EverySteps(save_checkpoints_steps)`.
+      save_marker: callable (share) that stores the model at this share of the budget.
+      keep_checkpoints: newest checkpoints to keep.
+      more_scalars: see `TrainSummaries`.
+    """
+
+    output_dir: pathlib.Path
+    identity: dict
+    save_checkpoints_steps: int = 1000
+    save_best: Callable | None = None
+    may_be_best: Callable | None = None
+    early_stopping_patience: int = 0
+    log_steps: int = 10
+    strategy: Any = None
+    freezing: Any = None
+    rhythm: Any = None
+    save_marker: Callable | None = None
+    keep_checkpoints: int = 1
+    more_scalars: Callable | None = None
+
+
+@dataclasses.dataclass
+class Result:
+    """What a run did: see `results.json` for the meaning of each value."""
+
+    step: int
+    stop_reason: str
+    metrics: dict
+    best: dict
+    evaluations: list
+    seconds: dict
+    examples_this_session: int

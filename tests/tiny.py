@@ -213,3 +213,52 @@ def read_events(folder):
                 else:
                     others[value.tag] = value
     return scalars, others
+
+
+def make_rows(folder, documents=120, seq_length=16, validation_fraction=0.1):
+    """Writes a data folder of packed rows over `TOKENS`; returns it."""
+    from bert_tf.data.pretraining.build import build_corpus
+    from bert_tf.tokenization.tokenizer import BertTokenizer
+    from bert_tf.tokenization.vocab import load_vocab
+
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True)
+    (folder / "vocab.txt").write_text("\n".join(TOKENS) + "\n", encoding="utf-8")
+    texts, _ = sentences(4 * documents, seed=7)
+    lines = [" . ".join(texts[i : i + 4]) for i in range(0, len(texts), 4)]
+    (folder / "text.txt").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    build_corpus(
+        [str(folder / "text.txt")], folder / "rows",
+        BertTokenizer(load_vocab(folder / "vocab.txt")),
+        input_format="lines", seq_length=seq_length, num_shards=2,
+        validation_fraction=validation_fraction,
+    )  # fmt: skip
+    return folder / "rows"
+
+
+def pretraining_options(**values):
+    """`PretrainingOptions` of a tiny model; what is named here counts as given."""
+    from bert_tf.training.pretraining_options import PretrainingOptions
+
+    values = {**PRETRAINING, **values}
+    values = {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in values.items()}
+    return PretrainingOptions(given=frozenset(values), **values)
+
+
+def pretrain(**values):
+    """Runs run_pretraining.py's work in this process; returns the content of results.json."""
+    from bert_tf.training import pretraining
+
+    return pretraining.run(pretraining_options(**values))
+
+
+PRETRAINING = {
+    "do_train": True,
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 32,
+    "train_batch_size": 8,
+    "learning_rate": 1e-2,
+}

@@ -67,6 +67,19 @@ def hide_long_words(texts):
     )
 
 
+def split_words(texts):
+    """Splits normalised texts at spaces and around punctuation and CJK ideographs.
+
+    Args:
+      texts: string [n], normalised.
+
+    Returns:
+      string RaggedTensor [n, words].
+    """
+    texts = tf.strings.regex_replace(texts, _SINGLES, r" \1 ")
+    return tf.strings.split(tf.strings.regex_replace(texts, r"\p{Z}+", " "))
+
+
 def _normalize_unicode(texts, do_lower_case):
     texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="ignore")
     texts = tf.strings.regex_replace(texts, _SPACES, " ")
@@ -80,8 +93,7 @@ def _normalize_unicode(texts, do_lower_case):
 
 
 def _without_long_words(texts):
-    texts = tf.strings.regex_replace(texts, _SINGLES, r" \1 ")
-    words = tf.strings.split(tf.strings.regex_replace(texts, r"\p{Z}+", " "))
+    words = split_words(texts)
     too_long = tf.strings.length(words.values, unit="UTF8_CHAR") > MAX_WORD_CHARACTERS
     words = words.with_values(tf.where(too_long, _UNKNOWN_WORD, words.values))
     return tf.strings.reduce_join(words, axis=-1, separator=" ")

@@ -1,0 +1,111 @@
+"""Reading documents: layouts, compression, long lines, damage."""
+
+import gzip
+
+import pytest
+
+from bert_tf.data.pretraining import text
+from bert_tf.data.pretraining.text import TextReader, find_files
+from bert_tf.errors import UserError
+
+
+def documents(path, input_format="auto"):
+    """The documents (list of str) of one file, and how it was read."""
+    reader = TextReader([str(path)], input_format)
+    found = {}
+    for piece in reader.pieces():
+        found.setdefault(piece.document, []).append(piece.text)
+    assert list(found) == list(range(len(found)))
+    return [" ".join(texts) for texts in found.values()], reader.formats[str(path)]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def make(content, name="text.txt"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return make
+
+
+def test_one_document_per_line(write):
+    assert documents(write("a b\r\n  c d \ne")) == (["a b", "c d", "e"], "lines")
+
+
+def test_blank_lines_separate_documents(write):
+    path = write("\n\na one.\na two.\n\n \nb one.\n")
+    assert documents(path) == (["a one. a two.", "b one."], "blank_lines")
+    assert documents(path, "lines")[0] == ["a one.", "a two.", "b one."]
+
+
+def test_wikiextractor_blocks_lose_their_titles(write):
+    path = write(
+        '<doc id="1" url="u" title="Lobster">\nLobster\n\nIt is blue.\nIt eats.\n</doc>\n'
+        '<doc id="2" title="Empty">\nEmpty\n\n</doc>\n<doc id="3">\nBear\nIt is brown.\n</doc>\n'
+    )
+    assert documents(path) == (["It is blue. It eats.", "It is brown."], "wikiextractor")
+
+
+def test_compressed_text_and_byte_order_mark(write):
+    path = write(gzip.compress("\ufeffa b\nc\n".encode()), "text.txt.gz")
+    assert documents(path)[0] == ["a b", "c"]
+
+
+def test_files_folders_and_globs_each_file_once(write, tmp_path):
+    (tmp_path / "books" / "deep").mkdir(parents=True)
+    names = ["b.txt", "a.txt", "books/2", "books/deep/1", "books/.hidden", "other.md"]
+    for name in names:
+        write("x\n", name)
+    found = find_files(f"{tmp_path}/books, {tmp_path}/*.txt,{tmp_path}/a.txt")
+    expected = ["books/2", "books/deep/1", "a.txt", "b.txt"]
+    assert found == [str(tmp_path / name) for name in expected]
+
+
+def test_patterns_that_name_nothing(tmp_path):
+    with pytest.raises(UserError, match=r"nothing/\*\.txt: no such file"):
+        find_files(f"{tmp_path}/nothing/*.txt")
+    with pytest.raises(UserError, match="names no file"):
+        find_files(" , ")
+
+
+def test_long_lines_come_in_pieces_and_lose_nothing(write, monkeypatch):
+    monkeypatch.setattr(text, "_MAX_PIECE", 32)
+    words = [f"wort{i}ä" for i in range(60)]
+    path = write(" ".join(words) + "\nnext line\n" + "力" * 100 + "\nend")
+    for kind in ("lines", "blank_lines"):
+        pieces = list(TextReader([str(path)], kind).pieces())
+        assert max(len(piece.text) for piece in pieces) <= 64
+        assert sum(piece.last for piece in pieces) == (4 if kind == "lines" else 1)
+        joined = " ".join(piece.text for piece in pieces)
+        assert joined.split()[:60] == words
+        assert joined.replace(" ", "").count("力") == 100
+
+
+def test_not_utf8_names_file_and_line(write):
+    path = write(b"good\nfine\nb\xff\n")
+    with pytest.raises(UserError, match=r"text\.txt: line 3 is not UTF-8 text .*byte 2"):
+        documents(path)
+
+
+def test_damaged_gz_names_the_file(write):
+    content = gzip.compress(b"".join(b"line %d\n" % i for i in range(5000)))
+    with pytest.raises(UserError, match=r"cut\.gz: damaged after line \d+, expected a whole \.gz"):
+        documents(write(content[: len(content) // 2], "cut.gz"))
+    with pytest.raises(UserError, match=r"plain\.gz: damaged after line 0"):
+        documents(write("no gzip at all\n", "plain.gz"))
+
+
+def test_file_that_goes_away(write):
+    path = write("a\n")
+    reader = TextReader([str(path)])
+    path.unlink()
+    with pytest.raises(UserError, match=r"text\.txt: cannot read the text: No such file"):
+        list(reader.pieces())
+
+
+def test_progress_reaches_the_end(write):
+    reader = TextReader([str(write("a b\nc\n")), str(write(gzip.compress(b"d\n"), "z.gz"))])
+    assert reader.bytes_read == 0
+    list(reader.pieces())
+    assert reader.bytes_read == reader.total_bytes

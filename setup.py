@@ -13,7 +13,14 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["bert_tf", "bert_tf.*", "flop", "flop.*"]),
-    py_modules=["convert_checkpoint", "factorize", "remove_mask", "run_classifier"],
+    py_modules=[
+        "convert_checkpoint",
+        "create_pretraining_data",
+        "factorize",
+        "remove_mask",
+        "run_classifier",
+        "run_pretraining",
+    ],
     install_requires=[
         "absl-py",
         "matplotlib",
@@ -32,9 +39,11 @@ setup(
     entry_points={
         "console_scripts": [
             "bert-convert-checkpoint=convert_checkpoint:cli_main",
+            "bert-create-pretraining-data=create_pretraining_data:cli_main",
             "bert-factorize=factorize:cli_main",
             "bert-remove-mask=remove_mask:cli_main",
             "bert-run-classifier=run_classifier:cli_main",
+            "bert-run-pretraining=run_pretraining:cli_main",
         ]
     },
 )

@@ -2,7 +2,8 @@
 
 A program of its own: logical devices and clusters must exist before TensorFlow's first operation.
 Usage: python distributed_jobs.py jobs.json, a list of objects with the keys
-  options: {flag: value} of run_classifier.py.
+  options: {flag: value} of run_classifier.py, or of run_pretraining.py with the key
+  age: seconds that the process's clock is ahead; its weights file also has the rates (`rates`).
   weights: file (.npz) for the weights that this process holds after the last update.
   devices: 1, or the number of logical CPU devices of a MirroredStrategy put in the program's place.
   dropout: false to switch off the dropout of the head, which no configuration does.
@@ -22,7 +23,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from bert_tf.training import classification, distribution, loop
+from bert_tf.training import classification, distribution, loop, pretraining
+from bert_tf.training.optimization import current_learning_rate
 from tests import tiny
 
 
@@ -44,6 +46,26 @@ class Interrupt(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
         if self.done == self.stop_at:
             raise Stopped
+
+
+class Rates(keras.callbacks.Callback):
+    """Keeps the rate of each update, and at the end the weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.rates = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.rates.append(current_learning_rate(self.model.optimizer))
+
+    def on_train_end(self, logs=None):
+        self.weights = {v.name: v.numpy() for v in self.model.trained_weights}
+
+
+def run_pretraining_job(job):
+    rates = Rates()
+    pretraining.run(tiny.pretraining_options(**job["options"]), [rates], age=job["age"])
+    np.savez(job["weights"], rates=rates.rates, **rates.weights)
 
 
 def run_job(job, mirrored):
@@ -85,7 +107,10 @@ def main():
         # One for all jobs: the collectives of a second one would collide with the first one's.
         mirrored = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(count)])
     for job in jobs:
-        run_job(job, mirrored)
+        if "age" in job:
+            run_pretraining_job(job)
+        else:
+            run_job(job, mirrored)
 
 
 if __name__ == "__main__":

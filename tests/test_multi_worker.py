@@ -33,7 +33,7 @@ def free_ports(count):
 
 
 def run_cluster(folder, options, workers=WORKERS, limit=TIMEOUT, **job):
-    """Runs one job on `workers` local processes (1: without a strategy).
+    """Runs one job on `workers` local processes (1: without a strategy); `age` is one per worker.
 
     Returns:
       ([exit status], [weights that each worker holds at the end, or None]).
@@ -49,7 +49,8 @@ def run_cluster(folder, options, workers=WORKERS, limit=TIMEOUT, **job):
         files.append(folder / f"weights_{i}.npz")
         files[i].unlink(missing_ok=True)
         path = folder / f"job_{i}.json"
-        path.write_text(json.dumps([{"options": options, "weights": str(files[i]), **job}]))
+        own = {key: value[i] if key == "age" else value for key, value in job.items()}
+        path.write_text(json.dumps([{"options": options, "weights": str(files[i]), **own}]))
         place = {"cluster": cluster, "task": {"type": "worker", "index": i}}
         environment = {**tiny.environment(), "TF_CONFIG": json.dumps(place)}
         script = str(tiny.ROOT / "tests" / "distributed_jobs.py")
@@ -126,6 +127,23 @@ def test_a_killed_cluster_resumes(root):
     assert statuses == [0, 0]
     tiny.assert_same_bits(first, second)
     tiny.assert_same_bits(first, expected)
+
+
+def test_one_clock_decides_for_workers_whose_clocks_are_apart(root):
+    rows = tiny.make_rows(root / "data")
+    options = {
+        "data_dir": str(rows), "output_dir": str(root / "run"), "budget": "90s", "do_eval": True,
+        "validation_interval": "10s", "finetune_time_markers": "0.5", "gradient_accumulation_steps":
+        2, "batch_ramp": 0.5, "train_batch_size": 16,
+    }  # fmt: skip
+    statuses, (first, second) = run_cluster(root / "jobs", options, age=[0.0, 20.0])
+    assert statuses == [0, 0]
+    assert len(first["rates"]) > 10
+    tiny.assert_same_bits(first, second)
+    results = json.loads((root / "run" / "results.json").read_text())
+    assert results["stop_reason"] == "budget spent"
+    assert results["global_step"] == len(first["rates"])
+    assert [m["marker"] for m in results["markers"]] == [0.5]
 
 
 @pytest.mark.skipif(

@@ -1,0 +1,247 @@
+"""The rhythm of a run with a budget: rate, markers, validation, saves and end by the clock."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+
+from absl import logging
+
+from bert_tf.budget import BatchStages, Costs
+from bert_tf.errors import UserError
+from bert_tf.training.distribution import ChiefValues
+from bert_tf.training.rhythm import Due
+
+TERMINATED = "terminated"
+BUDGET_SPENT = "budget spent"
+_CHECKPOINT_PER_MODEL = 3  # the weights and Adam's two moments of each
+
+
+@dataclasses.dataclass
+class Works:
+    """What only the program can do.
+
+    Attributes:
+      marker_exists: callable (share) -> whether that marker is written.
+      measure_model: callable () -> seconds that writing a model folder takes.
+      epoch_of: callable (rows of the stream) -> epochs.
+      seq_length: tokens per row.
+    """
+
+    marker_exists: Callable
+    measure_model: Callable
+    epoch_of: Callable
+    seq_length: int
+
+
+class ClockRhythm:
+    """Decides before each update, from the chief's clock: go on, at which rate, or what else first.
+
+    The run stops when the next update, as long as the longest of the last ones, would not leave
+    the time that the last evaluation and the last saves take. All workers of a cluster decide by
+    the chief's numbers, so they make the same updates at the same rates.
+
+    Args:
+      timetable: `Timetable`.
+      clock: `Clock`; on workers other than the chief it may be any.
+      works: `Works`.
+      strategy: `tf.distribute.Strategy` or None.
+
+    Attributes:
+      stages: `BatchStages` of the run, once it has begun.
+      share: share of the budget spent, as of the latest decision.
+      spent: seconds spent, as of then.
+      terminate: set it to True to save and leave after the update in hand.
+    """
+
+    def __init__(self, timetable, clock, works, strategy=None):
+        self.timetable = timetable
+        self.clock = clock
+        self.works = works
+        self.stages = BatchStages()
+        self.share = self.spent = 0.0
+        self.terminate = False
+        self._chief_values = ChiefValues(strategy, 4)
+        self._diverged = None
+
+    def begin(self, checkpoints):
+        """The run begins or goes on: measures what the end takes, refuses a budget too short."""
+        self._model, self._evaluation = checkpoints.state.model, checkpoints.evaluation
+        info, step = checkpoints.state.info, checkpoints.state.step
+        self.costs = Costs(info.get("costs"))
+        self.stages = BatchStages(info.get("batches", ()))
+        self._evaluated_step = (info.get("evaluations") or [{}])[-1].get("step")
+        self._saved_step = step if step else None
+        self._written = self._markers_of_chief()
+        self._read(step)
+        self._set_batch_size(step)
+        self._measure()
+        self._read(step)
+        self._last = self._position(step)
+        self._ready = self.clock.now()
+        if not step and self._over(step):
+            raise UserError(
+                f"--budget={self.timetable.budget}: too short for one update:"
+                f" {self.spent:.1f} s are spent before the first, and the last evaluation and save"
+                f" take {self._reserve:.1f} s"
+            )
+
+    def due(self, step):
+        """Returns the `Due` after `step` updates; when nothing is, sets the next update's rate."""
+        leaving = self._read(step)
+        if self._diverged:
+            return Due(stop=self._diverged)
+        if leaving:
+            return Due(save=self._unsaved(step), stop=TERMINATED)
+        if self._over(step):
+            return self._last_works(step)
+        due = self._works_between(step)
+        if not due:
+            self._prepare_update(step)
+        return due
+
+    def ended(self, step):
+        """Whether the budget is spent: only the clock knows, `due` says it."""
+        return False
+
+    def updated(self, logs):
+        """An update was made: waits for the device, whose clock is the one that counts."""
+        loss = float(logs["loss"])
+        self.costs.updated(self.clock.now() - self._ready)
+        self._diverged = self.timetable.guard.update(loss)
+
+    @contextlib.contextmanager
+    def work(self, name):
+        """Context of work that is no training: its latest length is what is expected of it."""
+        self.clock.stop()  # until the next update, under counts="train"
+        started = self.clock.now()
+        yield
+        self.costs.took(name, self.clock.now() - started)
+
+    def evaluated(self, metrics):
+        """Returns why to stop after an evaluation, by the guard and the chief's loss, or None."""
+        return self.timetable.guard.reason(self.spent, self._of_chief(metrics["loss"]))
+
+    def may_evaluate(self):
+        """Never after the end: the last evaluation is before it."""
+        return False
+
+    def state(self):
+        """What the next process has to know; the time spent is written beside it."""
+        self.clock.save()
+        return {"batches": self.stages.stages, "costs": self.costs.state()}
+
+    def left(self):
+        """Returns (share spent, what is left as text) for the progress bar."""
+        budget = self.timetable.budget
+        left = dataclasses.replace(budget, amount=budget.amount * max(0.0, 1 - self.share))
+        return self.share, str(left)
+
+    def _read(self, step):
+        """Takes over the chief's clock and expectations; returns whether to leave."""
+        expected = [self.clock.spent, self.costs.update, self.costs.of("evaluate")]
+        works = [*self.timetable.last_works, *["marker"] * len(self._pending_markers())]
+        expected.append(self.costs.reserve(works))
+        values, leaving = self._chief_values.read(expected, self.terminate)
+        self.spent, self._update_seconds, self._evaluation_seconds, self._reserve = values
+        self._reserve += self._evaluation_seconds
+        self.share = self.timetable.budget.share(self.spent, step, self._tokens(step))
+        return leaving
+
+    def _over(self, step):
+        """Whether no further update fits."""
+        table = self.timetable
+        if table.budget.kind != "time":
+            return self.share >= table.end
+        needed = self._update_seconds
+        if self.clock.counts == "wall":
+            needed += self._reserve
+        return self.spent + needed >= table.end * table.budget.amount
+
+    def _last_works(self, step):
+        """The end: markers still to come get the final weights, what does not fit is left out."""
+        evaluate = self._evaluated_step != step and self._fits(0.0)
+        return self._due(step, evaluate, self._pending_markers(), self._unsaved(step), BUDGET_SPENT)
+
+    def _works_between(self, step):
+        position, last = self._position(step), self._last
+        self._last = position
+        evaluate = (
+            self._evaluated_step != step
+            and self.timetable.validation.due(position, last, self.share)
+            and self._fits(self._evaluation_seconds + self._update_seconds)
+        )
+        save = self._unsaved(step) and self.timetable.save_interval.passed(position, last)
+        # Not the random weights, however long the start-up took.
+        markers = [m for m in self._pending_markers() if m <= self.share] if step else []
+        return self._due(step, evaluate, markers, save)
+
+    def _due(self, step, evaluate, markers, save, stop=None):
+        evaluate = evaluate and self._evaluation is not None
+        self._evaluated_step = step if evaluate else self._evaluated_step
+        self._saved_step = step if save else self._saved_step
+        self._written |= set(markers)
+        return Due(evaluate, tuple(markers), save, stop)
+
+    def _fits(self, seconds):
+        """Whether `seconds` of other work leave the time that the end takes."""
+        budget = self.timetable.budget
+        if budget.kind != "time" or self.clock.counts != "wall":
+            return True
+        return self.spent + seconds + self._reserve < self.timetable.end * budget.amount
+
+    def _unsaved(self, step):
+        return self._saved_step != step
+
+    def _pending_markers(self):
+        return [m for m in self.timetable.markers if m not in self._written]
+
+    def _markers_of_chief(self):
+        """The markers that the chief finds written: its disk counts, as its clock does."""
+        exists = self.works.marker_exists
+        return {share for share in self.timetable.markers if self._of_chief(exists(share))}
+
+    def _of_chief(self, value):
+        (found, *_), _ = self._chief_values.read([float(value), 0.0, 0.0, 0.0])
+        return found
+
+    def _measure(self):
+        """Measures what the end takes where no process has done so; a resumed run knows it."""
+        if self._evaluation:
+            self.costs.took("evaluate", self._evaluation.measure())
+        if not self.costs.knows("model"):
+            self.costs.took("model", self.works.measure_model())
+            self.costs.took("marker", self.costs.of("model"))
+        if not self.costs.knows("save"):
+            self.costs.took("save", _CHECKPOINT_PER_MODEL * self.costs.of("model"))
+
+    def _prepare_update(self, step):
+        self.clock.start()
+        self._set_batch_size(step)
+        self._ready = self.clock.now()
+        self._model.optimizer.learning_rate = self.timetable.rate(self.share)
+
+    def _set_batch_size(self, step):
+        """Takes the batch size of the elapsed share; another one ends `fit`, which begins anew."""
+        size = max(rows for share, rows in self.timetable.batch_sizes if share <= self.share)
+        if self.stages.stages and size <= self.stages.batch_size:
+            size = self.stages.batch_size
+        model = self._model
+        if self.stages.stages and size != self.stages.batch_size:
+            logging.info("step %d: batches of %d rows from here on", step, size)
+            model.stop_training = True
+        self.stages.change(step, size)
+        count = size // self.timetable.micro_batch_size
+        if count != model.accumulation_steps:
+            model.accumulation_steps = count
+            model.make_train_function(force=True)
+            self.costs.retraced()
+
+    def _position(self, step):
+        return {
+            "minutes": self.spent / 60,
+            "steps": step,
+            "epochs": self.works.epoch_of(self.stages.rows(step)),
+        }
+
+    def _tokens(self, step):
+        return self.stages.rows(step) * self.works.seq_length if self.stages.stages else 0

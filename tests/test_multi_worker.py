@@ -146,6 +146,33 @@ def test_one_clock_decides_for_workers_whose_clocks_are_apart(root):
     assert [m["marker"] for m in results["markers"]] == [0.5]
 
 
+@pytest.mark.parametrize("cache", ["off", "memory", "disk"])
+def test_two_workers_freeze_as_one_process(cache, root):
+    dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    model = tiny.make_model(root / "deeper", num_hidden_layers=3, **dropout)
+    freezing = {"freeze_policy": "autofreeze", "num_intervals": 4, "percentile": 90.0}
+    changes = {
+        "model_dir": str(model),
+        **freezing,
+        "activation_cache": cache,
+        "num_train_epochs": 4.0,
+        "do_predict": False,
+    }
+    decisions, weights = {}, {}
+    for name, workers in (("one", 1), ("two", WORKERS)):
+        options = tiny_options(root, name, **changes)
+        statuses, held = run_cluster(root / "jobs", options, workers=workers, dropout=False)
+        assert statuses == [0] * workers
+        tiny.assert_same_bits(held[0], held[-1])
+        weights[name] = held[0]
+        log = (root / name / "freezing.jsonl").read_text("utf-8").splitlines()
+        decisions[name] = [(entry["step"], entry["frozen"]) for entry in map(json.loads, log)]
+    assert decisions["two"] == decisions["one"]
+    assert decisions["one"][-1][1] > 0  # something froze
+    for name, value in weights["one"].items():
+        np.testing.assert_allclose(weights["two"][name], value, rtol=0, atol=1e-4, err_msg=name)
+
+
 @pytest.mark.skipif(
     not (os.environ.get("BERT_TF_DATA") and os.environ.get("BERT_TF_MODEL")),
     reason="BERT_TF_DATA (with glue_data/SST-2) and BERT_TF_MODEL (a model folder) are not set",

@@ -1,6 +1,6 @@
 """The activation cache beside the layers it saves: equal states, less computing, no fault fatal."""
 
-import time
+import types
 
 import numpy as np
 import pytest
@@ -355,11 +355,13 @@ def test_what_a_forgotten_dataset_still_asks_is_no_fault(make, encoder, features
     assert calls.take() == {}, "the cache goes on"
 
 
-def slow(cache, name):
-    real = getattr(cache, name)
+def slow(cache, name, monkeypatch):
+    """Time passes in the method `name` of the cache only."""
+    now, real = [0.0], getattr(cache, name)
+    monkeypatch.setattr(activation_cache, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
 
     def slowly(*args):
-        time.sleep(0.05)
+        now[0] += 0.05
         return real(*args)
 
     setattr(cache, name, slowly)
@@ -371,7 +373,7 @@ def test_auto_measures_and_says_so(make, features, monkeypatch, slower, cached):
     said = []
     monkeypatch.setattr(logging, "info", lambda message, *args: said.append(message % args))
     cache = make("auto")
-    slow(cache, slower)
+    slow(cache, slower, monkeypatch)
     for ids in np.split(ALL[:9], 3):
         read(cache, features, 1, ids)
     assert any("reading a batch takes" in x and ("not worth" in x) != cached for x in said)

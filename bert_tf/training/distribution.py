@@ -10,7 +10,24 @@ import tensorflow as tf
 import tf_keras as keras
 
 from bert_tf.errors import UserError
+from bert_tf.training.allocator import keep_freed_memory
 from bert_tf.training.run_options import STRATEGIES
+
+
+def start(options):
+    """Prepares this process for a run as `RunOptions` say; returns the strategy, None for `off`.
+
+    Call it before TensorFlow's first operation.
+
+    Raises:
+      UserError: see `make_strategy` and `check_flags`.
+    """
+    keep_freed_memory()
+    strategy = make_strategy(options.distribution_strategy, options.num_gpus, options.tpu)
+    check_flags(strategy, options)
+    set_precision(options.precision)
+    keras.utils.set_random_seed(options.seed)
+    return strategy
 
 
 def set_precision(precision):

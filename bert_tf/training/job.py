@@ -13,7 +13,6 @@ from bert_tf.checkpoints.model_folder import LoadedModel, load_model
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.errors import UserError
 from bert_tf.training import distribution, freezing, inputs, mask_training, sources
-from bert_tf.training.allocator import keep_freed_memory
 from bert_tf.training.distillation import Distillation
 from bert_tf.training.model import SequenceClassifier
 from bert_tf.training.optimization import make_optimizer
@@ -47,13 +46,7 @@ class Job:
 def prepare(options):
     """Returns the `Job`: options checked, model and data read; only the features are written."""
     options.check()
-    keep_freed_memory()
-    strategy = distribution.make_strategy(
-        options.distribution_strategy, options.num_gpus, options.tpu
-    )
-    distribution.check_flags(strategy, options)
-    distribution.set_precision(options.precision)
-    keras.utils.set_random_seed(options.seed)
+    strategy = distribution.start(options)
     output_dir = pathlib.Path(options.output_dir)
     if options.timestamped_output_dir:
         now = distribution.value_of_chief(strategy, int(time.time()))  # one folder for all workers

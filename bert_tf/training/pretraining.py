@@ -11,7 +11,6 @@ import threading
 import time
 
 import tensorflow as tf
-import tf_keras as keras
 from absl import logging
 
 from bert_tf import files
@@ -20,7 +19,6 @@ from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.data.pretraining.pipeline import user_errors
 from bert_tf.errors import UserError
 from bert_tf.training import distribution, evaluation, loop, pretraining_model
-from bert_tf.training.allocator import keep_freed_memory
 from bert_tf.training.clock_rhythm import (
     BUDGET_SPENT,
     TERMINATED,
@@ -53,13 +51,7 @@ def run(options, callbacks=(), age=0.0, now=time.monotonic):
       UserError: bad input, or the training diverged; nothing already written is lost.
     """
     options.check()
-    keep_freed_memory()
-    strategy = distribution.make_strategy(
-        options.distribution_strategy, options.num_gpus, options.tpu
-    )
-    distribution.check_flags(strategy, options)
-    distribution.set_precision(options.precision)
-    keras.utils.set_random_seed(options.seed)
+    strategy = distribution.start(options)
     output_dir = files.make_output_dir(options.output_dir)
     if options.do_train:
         return _Training(options, strategy, output_dir).run(callbacks, age, now)

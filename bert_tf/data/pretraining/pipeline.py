@@ -47,8 +47,9 @@ def make_masked_lm_dataset(
       int32 [b, p], "masked_lm_weights": float32 [b, p]}. Every row is full, so there is no mask.
 
     Raises:
-      UserError: the split has no rows, or the vocabulary cannot be masked with. (What `Corpus.read`
-        raises while iterating comes out of `user_errors`.)
+      ValueError: the split has no rows.
+      UserError: the vocabulary cannot be masked with. (What `Corpus.read` raises while iterating
+        comes out of `user_errors`.)
     """
     if not corpus.rows(split):
         raise ValueError(f"the split {split} has no rows")

@@ -20,6 +20,7 @@ _AT_LEAST_ONE = (
     "max_position_embeddings",
     "type_vocab_size",
 )
+_SWITCHES = ("use_bias", "gated_ffn")
 _PROBABILITIES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
 
@@ -42,6 +43,10 @@ class BertConfig:
       initializer_range: standard deviation of the truncated normal initialisation, above 0.
       layer_norm_eps: epsilon of every LayerNorm, above 0.
       norm_position: `post` (BERT) or `pre` (academic-budget BERT: pre-LN and a final LayerNorm).
+      use_bias: whether the layers' dense kernels have biases; pooler and heads always do (False is
+        Cramming's way: Geiping, Goldstein, 2022).
+      gated_ffn: whether a second kernel, `intermediate/gate`, scales the activations of the
+        feed-forward layer: W_out(act(W x) * (W_gate x)) (GLU variants: Shazeer, 2020).
       pruned_layers_dim: {kernel name: rank} of the factorised kernels, empty for a dense model
         (key of the FLOP pruning port: `bert/encoder/layer_0/attention/self/query_p/kernel`).
       extra: keys of the JSON file that are not ours, kept and written back.
@@ -68,6 +73,8 @@ class BertConfig:
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
     norm_position: str = "post"
+    use_bias: bool = True
+    gated_ffn: bool = False
     pruned_layers_dim: dict = dataclasses.field(default_factory=dict)
     extra: dict = dataclasses.field(default_factory=dict)
 
@@ -76,6 +83,9 @@ class BertConfig:
             value = getattr(self, key)
             if not _is_int(value) or value < 1:
                 raise UserError(f"{key} must be an integer of 1 or more, found {value!r}")
+        for key in _SWITCHES:
+            if not isinstance(getattr(self, key), bool):
+                raise UserError(f"{key} must be true or false, found {getattr(self, key)!r}")
         for key in _PROBABILITIES:
             value = getattr(self, key)
             if not _is_number(value) or not 0 <= value < 1:

@@ -9,6 +9,8 @@ an example's loss with respect to y:
 - `fisher`: L = diag(sqrt of each row's Fisher information), R = I (FWSVD, Hsu et al., 2022).
 - `whitened`: L'L = C, R = I: least squared change of y. The mean of x goes into the bias.
 - `two_sided`: L'L = C, R R' = G: least predicted change of the loss. The mean as above.
+
+Where there is no bias for the mean to go into, C is the second moment of x about zero.
 """
 
 import concurrent.futures
@@ -76,7 +78,7 @@ class Decomposition:
 
     Args:
       kernel: float [d_in, d_out].
-      bias: float [d_out].
+      bias: float [d_out], or None for a kernel without one.
       statistics: `Statistics`; not needed for `svd`.
       method: one of `METHODS`.
 
@@ -97,7 +99,12 @@ class Decomposition:
     def __init__(self, kernel, bias, statistics=None, method="svd"):
         check_statistics(statistics, method)
         self._kernel, self._bias = kernel, bias
-        self._mean = statistics.mean if method in ("whitened", "two_sided") else None
+        self._mean = None
+        if method in ("whitened", "two_sided"):
+            if bias is None:
+                statistics = _about_zero(statistics)
+            else:
+                self._mean = np.asarray(statistics.mean, np.float64)
         inputs, outputs = _side_weights(statistics, method)
         weighted = outputs.apply(inputs.apply(np.asarray(kernel, np.float64)).T).T
         u, sv = _thin_svd(weighted)
@@ -111,16 +118,18 @@ class Decomposition:
           rank: components to keep, from 0 to min(d_in, d_out).
 
         Returns:
-          (P float32 [d_in, rank], Q float32 [rank, d_out], bias float32 [d_out]); P and Q are the
-          first of `components`, and the bias makes up for mean(x) (K - K^) where the method knows
-          the mean.
+          (P float32 [d_in, rank], Q float32 [rank, d_out], bias float32 [d_out] or None); P and Q
+          are the first of `components`, and the bias makes up for mean(x) (K - K^) where the method
+          knows the mean.
         """
         p, q = self._left[:, :rank], self._right[:rank]
+        factors = p.astype(np.float32), q.astype(np.float32)
+        if self._bias is None:
+            return *factors, None
         bias = np.asarray(self._bias, np.float64)
         if self._mean is not None:
-            mean = np.asarray(self._mean, np.float64)
-            bias = bias + mean @ self._kernel - (mean @ p) @ q
-        return p.astype(np.float32), q.astype(np.float32), bias.astype(np.float32)
+            bias = bias + self._mean @ self._kernel - (self._mean @ p) @ q
+        return *factors, bias.astype(np.float32)
 
     def components(self):
         """Returns all components, most important first: the kernel without loss.
@@ -212,6 +221,11 @@ class _Side:
         if self.scale is not None:
             matrix = matrix / self.scale[:, None]
         return matrix if self.vectors is None else self.vectors @ matrix
+
+
+def _about_zero(statistics):
+    mean = np.asarray(statistics.mean, np.float64)
+    return dataclasses.replace(statistics, covariance=statistics.covariance + np.outer(mean, mean))
 
 
 def _side_weights(statistics, method):

@@ -122,12 +122,13 @@ def write(folder, config, arrays, vocab_file=None, task=None, do_lower_case=None
       {name: reason} of the arrays that the format has no place for.
 
     Raises:
-      UserError: the model cannot be represented (factorised kernels, pre-LN), or the folder cannot
-        be written.
+      UserError: the model cannot be represented (factorised kernels, pre-LN, gates), or the folder
+        cannot be written.
     """
     folder = pathlib.Path(folder)
     shapes.check_representable(config, arrays, "a Hugging Face folder")
     shapes.check_shapes(config, arrays, folder)
+    config, arrays = shapes.with_biases(config, arrays)
     tensors, left = huggingface_names.from_google(arrays)
     if do_lower_case is None:
         do_lower_case = config.extra.get("do_lower_case")

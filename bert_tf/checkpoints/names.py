@@ -12,7 +12,7 @@ def is_training_state(name):
 
 
 def dense_scopes(config):
-    """Returns {scope: (d_in, d_out)} of the six kernels of each layer, which may be factorised.
+    """Returns {scope: (d_in, d_out)} of the kernels of each layer, which may be factorised.
 
     Args:
       config: `BertConfig`.
@@ -25,6 +25,8 @@ def dense_scopes(config):
             scopes[f"{layer}/attention/self/{part}"] = (hidden, hidden)
         scopes[f"{layer}/attention/output/dense"] = (hidden, hidden)
         scopes[f"{layer}/intermediate/dense"] = (hidden, wide)
+        if config.gated_ffn:
+            scopes[f"{layer}/intermediate/gate"] = (hidden, wide)
         scopes[f"{layer}/output/dense"] = (wide, hidden)
     return scopes
 
@@ -52,7 +54,8 @@ def encoder_shapes(config):
     dense = {**dense_scopes(config), "bert/pooler/dense": (hidden, hidden)}
     for scope, (d_in, d_out) in dense.items():
         shapes[f"{scope}/kernel"] = (d_in, d_out)
-        shapes[f"{scope}/bias"] = (d_out,)
+        if config.use_bias or scope.startswith("bert/pooler/"):
+            shapes[f"{scope}/bias"] = (d_out,)
     return shapes
 
 

@@ -1,5 +1,7 @@
 """Does a checkpoint have the shape that its configuration says?"""
 
+import numpy as np
+
 from bert_tf.checkpoints import names
 from bert_tf.errors import UserError
 
@@ -7,7 +9,7 @@ from bert_tf.errors import UserError
 def check_shapes(config, arrays, source):
     """Checks every encoder and head array against the configuration.
 
-    Each of the six kernels of a layer may be dense (`query/kernel`, `query/bias`) or factorised
+    Each kernel of a layer may be dense (`query/kernel`, `query/bias`) or factorised
     (`query_p/kernel` [d_in, rank], `query_q/kernel` [rank, d_out], `query_q/bias`, and while masked
     `query_g/log_alpha` [rank]); ranks in `config.pruned_layers_dim` must be met. The pooler and the
     heads may be absent.
@@ -56,10 +58,11 @@ def _expected(config, arrays, source):
             rank = arrays[factor].shape[-1]  # factorised, not compacted: the rank is free
         if rank is None:
             continue
-        del shapes[f"{scope}/kernel"], shapes[f"{scope}/bias"]
+        del shapes[f"{scope}/kernel"]
         shapes[factor] = (d_in, rank)
         shapes[f"{scope}_q/kernel"] = (rank, d_out)
-        shapes[f"{scope}_q/bias"] = (d_out,)
+        if shapes.pop(f"{scope}/bias", None):
+            shapes[f"{scope}_q/bias"] = (d_out,)
         if f"{scope}_g/log_alpha" in arrays:
             shapes[f"{scope}_g/log_alpha"] = (rank,)
     if ranks:
@@ -95,7 +98,7 @@ def check_representable(config, arrays, what):
       what: the format, for errors ("a Hugging Face folder").
 
     Raises:
-      UserError: the model is factorised, compact, or pre-LN.
+      UserError: the model is factorised, compact, pre-LN, or has gated feed-forward layers.
     """
     factor = next((name for name in sorted(arrays) if name.endswith("_p/kernel")), None)
     if config.pruned_layers_dim or factor:
@@ -105,3 +108,20 @@ def check_representable(config, arrays, what):
         )
     if config.norm_position != "post":
         raise UserError(f"{what} cannot hold a pre-LN model (norm_position of the configuration)")
+    if config.gated_ffn:
+        raise UserError(f"{what} cannot hold gated feed-forward layers (gated_ffn)")
+
+
+def with_biases(config, arrays):
+    """Returns (config, arrays) of the same model for programs that know no kernel without a bias.
+
+    Args:
+      config: `BertConfig`.
+      arrays: {Google name: array} of a dense model; biases of zeros are added where it has none.
+    """
+    config = config.replace(use_bias=True)
+    zeros = {
+        f"{scope}/bias": np.zeros(d_out, np.float32)
+        for scope, (_, d_out) in names.dense_scopes(config).items()
+    }
+    return config, {**zeros, **arrays}

@@ -215,6 +215,7 @@ def write(prefix, config, arrays):
         raise UserError(
             f"{prefix}: the model has no pooler, which tf-models-official's encoders always have"
         )
+    config, arrays = shapes.with_biases(config, arrays)
     objects, placed = tf_models_objects.build(config, arrays)
     with bundle.atomic_prefix(prefix) as temporary:
         tf.train.Checkpoint(**objects).write(temporary)

@@ -7,7 +7,7 @@ import tf_keras as keras
 
 
 class Dense(keras.layers.Layer):
-    """y = x K + b, with `<scope>/kernel` [d_in, d_out] and `<scope>/bias` [d_out].
+    """y = x K + b, with `<scope>/kernel` [d_in, d_out] and, if it has one, `<scope>/bias` [d_out].
 
     The first lever (what is a kernel made of?) is the choice of this class: `BertEncoder` takes
     any factory with this constructor and call, such as a factorised or a masked one.
@@ -17,6 +17,7 @@ class Dense(keras.layers.Layer):
       units: d_out.
       scope: full variable scope, such as `bert/encoder/layer_0/attention/self/query`.
       initializer_range: standard deviation of the truncated normal that fills the kernel.
+      use_bias: whether there is a bias.
 
     Example:
       >>> layer = Dense(4, 2, scope="bert/pooler/dense")
@@ -24,19 +25,24 @@ class Dense(keras.layers.Layer):
       TensorShape([3, 5, 2])
     """
 
-    def __init__(self, input_units, units, scope, initializer_range=0.02, **kwargs):
+    def __init__(self, input_units, units, scope, initializer_range=0.02, use_bias=True, **kwargs):
         super().__init__(name=kwargs.pop("name", scope.rsplit("/", 1)[-1]), **kwargs)
         self.input_units = input_units
         self.units = units
         self.scope = scope
         self.initializer_range = initializer_range
+        self.use_bias = use_bias
         with tf.name_scope(scope + "/"):
             self.kernel = self.add_weight(
                 name="kernel",
                 shape=[input_units, units],
                 initializer=keras.initializers.TruncatedNormal(stddev=initializer_range),
             )
-            self.bias = self.add_weight(name="bias", shape=[units], initializer="zeros")
+            self.bias = (
+                self.add_weight(name="bias", shape=[units], initializer="zeros")
+                if use_bias
+                else None
+            )
 
     def call(self, inputs, in_units=None, out_units=None):
         """Applies the layer to [..., d_in].
@@ -50,7 +56,8 @@ class Dense(keras.layers.Layer):
         """
         kernel, bias = self.kernel, self.bias
         if in_units is not None or out_units is not None:
-            kernel, bias = kernel[:in_units, :out_units], bias[:out_units]
+            kernel = kernel[:in_units, :out_units]
+            bias = None if bias is None else bias[:out_units]
         return affine(inputs, kernel, bias)
 
     def get_config(self):
@@ -60,17 +67,19 @@ class Dense(keras.layers.Layer):
             "units": self.units,
             "scope": self.scope,
             "initializer_range": self.initializer_range,
+            "use_bias": self.use_bias,
         }
 
 
 def affine(inputs, kernel, bias):
-    """Returns inputs [..., d_in] times kernel [d_in, d_out] plus bias [d_out].
+    """Returns inputs [..., d_in] times kernel [d_in, d_out] plus bias [d_out], None for no bias.
 
     One two-dimensional product: a batched one with a shared kernel is several times slower to
     differentiate on CPU.
     """
     if inputs.shape.rank == 2:
-        return tf.nn.bias_add(tf.matmul(inputs, kernel), bias)
+        outputs = tf.matmul(inputs, kernel)
+        return outputs if bias is None else tf.nn.bias_add(outputs, bias)
     outputs = affine(tf.reshape(inputs, [-1, kernel.shape[0]]), kernel, bias)
     outputs = tf.reshape(outputs, tf.concat([tf.shape(inputs)[:-1], [kernel.shape[1]]], 0))
     outputs.set_shape([*inputs.shape[:-1], kernel.shape[1]])

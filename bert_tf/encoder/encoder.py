@@ -22,7 +22,7 @@ class BertEncoder(keras.layers.Layer):
 
     Args:
       config: `BertConfig`, or the dict of its `to_dict`.
-      dense_factory: callable with `Dense`'s constructor, used for the six kernels of each layer.
+      dense_factory: callable with `Dense`'s constructor, used for the kernels of each layer.
         To save the encoder with Keras, register it with `keras.saving.register_keras_serializable`.
       gradient_start: None trains everything; 0 freezes the embeddings; k > 0 freezes the
         embeddings and the first k layers. What is frozen runs without dropout and gradient.

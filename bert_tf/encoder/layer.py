@@ -32,12 +32,16 @@ class EncoderLayer(keras.layers.Layer):
 
     post-LN: h = LN1(x + Attention(x)), y = LN2(h + FFN(h)).
     pre-LN:  h = x + Attention(LN1(x)), y = h + FFN(LN2(h)).
-    LN1 is `attention/output/LayerNorm`, LN2 is `output/LayerNorm` in both.
+    LN1 is `attention/output/LayerNorm`, LN2 is `output/LayerNorm` in both; FFN has a gate, and the
+    kernels have biases, where the configuration says so.
 
     Args:
       config: `BertConfig`.
       scope: variable scope, such as `bert/encoder/layer_0`.
-      dense_factory: callable with the constructor of `Dense`, for all six kernels.
+      dense_factory: callable with the constructor of `Dense`, for all kernels.
+
+    Attributes:
+      kernels: the dense layers, six or, with a gate, seven.
     """
 
     def __init__(self, config, scope, dense_factory=dense_lib.Dense, **kwargs):
@@ -47,7 +51,11 @@ class EncoderLayer(keras.layers.Layer):
 
         def dense(d_in, d_out, place):
             return dense_factory(
-                d_in, d_out, scope=f"{scope}/{place}", initializer_range=config.initializer_range
+                d_in,
+                d_out,
+                scope=f"{scope}/{place}",
+                initializer_range=config.initializer_range,
+                use_bias=config.use_bias,
             )
 
         def norm(place):
@@ -65,9 +73,19 @@ class EncoderLayer(keras.layers.Layer):
         self.attention_norm = norm("attention/output/LayerNorm")
         self.intermediate = dense(hidden, wide, "intermediate/dense")
         self.activation = dense_lib.activation(config.hidden_act)
+        self.gate = dense(hidden, wide, "intermediate/gate") if config.gated_ffn else None
         self.ffn_output = dense(wide, hidden, "output/dense")
         self.ffn_output_dropout = dropout(config.hidden_dropout_prob, "output")
         self.ffn_norm = norm("output/LayerNorm")
+
+    @property
+    def kernels(self):
+        """The layer's dense layers, in the order of computation."""
+        gate = [] if self.gate is None else [self.gate]
+        return [
+            self.query, self.key, self.value, self.attention_output, self.intermediate, *gate,
+            self.ffn_output,
+        ]  # fmt: skip
 
     def call(
         self, hidden, mask_bias, width=1.0, training=None, first_token_only=False, positions=None
@@ -102,6 +120,8 @@ class EncoderLayer(keras.layers.Layer):
 
         inputs = self.ffn_norm(hidden) if pre_norm else hidden
         wide = self.activation(self.intermediate(inputs, out_units=neurons))  # [B * Q, F]
+        if self.gate is not None:
+            wide = wide * self.gate(inputs, out_units=neurons)
         update = self.ffn_output(wide, in_units=neurons)
         hidden = hidden + self.ffn_output_dropout(update, training=training)
         hidden = hidden if pre_norm else self.ffn_norm(hidden)

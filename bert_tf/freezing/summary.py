@@ -67,10 +67,7 @@ def layer_flops(layer, length, first_token_only=False):
     """Returns the forward FLOPs of one example of `length` tokens in an `EncoderLayer`."""
     tokens = 1 if first_token_only else length
     flops = 0.0
-    for kernel in (
-        layer.query, layer.key, layer.value, layer.attention_output, layer.intermediate,
-        layer.ffn_output,
-    ):  # fmt: skip
+    for kernel in layer.kernels:
         rows = length if kernel in (layer.key, layer.value) else tokens
         flops += 2.0 * rows * _matrix_parameters(kernel)
     return flops + 4.0 * tokens * length * layer.config.hidden_size  # scores and context

@@ -122,8 +122,8 @@ def factorize(config, arrays, svd="thin", statistics=None, method="svd"):
       method: one of `decomposition.METHODS`; whose components, and what scores them.
 
     Returns:
-      (config, arrays, `Report`): per kernel `<scope>_p/kernel`, `<scope>_q/kernel` and
-      `<scope>_q/bias`, all else as it was.
+      (config, arrays, `Report`): per kernel `<scope>_p/kernel`, `<scope>_q/kernel` and, if it has a
+      bias, `<scope>_q/bias`, all else as it was.
 
     Raises:
       UserError: the model is not dense.
@@ -132,7 +132,7 @@ def factorize(config, arrays, svd="thin", statistics=None, method="svd"):
     shapes = names.dense_scopes(config)
 
     def split(scope):
-        kernel, bias = arrays[f"{scope}/kernel"], arrays[f"{scope}/bias"]
+        kernel, bias = arrays[f"{scope}/kernel"], arrays.get(f"{scope}/bias")
         if method == "svd":
             p, q = decomposition.svd(kernel, full=svd == "full")
         else:
@@ -140,7 +140,7 @@ def factorize(config, arrays, svd="thin", statistics=None, method="svd"):
         return p, q, _scores(p, q, scope, statistics, method)
 
     parts = dict(zip(shapes, for_each(split, shapes), strict=True))
-    factors = {scope: (p, q, arrays[f"{scope}/bias"]) for scope, (p, q, _) in parts.items()}
+    factors = {scope: (p, q, arrays.get(f"{scope}/bias")) for scope, (p, q, _) in parts.items()}
     rows = [
         KernelRow(scope, *shape, rank=parts[scope][0].shape[1], energy=1.0, loss=None)
         for scope, shape in shapes.items()
@@ -184,7 +184,7 @@ def compress(
     statistics = statistics or {}
 
     def decompose(scope):
-        kernel, bias = arrays[f"{scope}/kernel"], arrays[f"{scope}/bias"]
+        kernel, bias = arrays[f"{scope}/kernel"], arrays.get(f"{scope}/bias")
         return Decomposition(kernel, bias, statistics.get(scope), method)
 
     parts = dict(zip(shapes, for_each(decompose, shapes), strict=True))
@@ -281,7 +281,8 @@ def _notes(factors):
     for scope in factors:
         leaf = scope.rsplit("/", 1)[-1]
         notes[f"{scope}/kernel"] = f"now {leaf}_p/kernel and {leaf}_q/kernel"
-        notes[f"{scope}/bias"] = f"now {leaf}_q/bias"
+        if factors[scope][2] is not None:
+            notes[f"{scope}/bias"] = f"now {leaf}_q/bias"
     return notes
 
 
@@ -289,8 +290,10 @@ def _replace(arrays, factors):
     """The arrays with the kernels and biases of `factors` {scope: (p, q, bias)} in their form."""
     arrays = dict(arrays)
     for scope, (p, q, bias) in factors.items():
-        del arrays[f"{scope}/kernel"], arrays[f"{scope}/bias"]
+        del arrays[f"{scope}/kernel"]
         arrays[f"{scope}_p/kernel"] = p
         arrays[f"{scope}_q/kernel"] = q
-        arrays[f"{scope}_q/bias"] = bias
+        if bias is not None:
+            del arrays[f"{scope}/bias"]
+            arrays[f"{scope}_q/bias"] = bias
     return arrays

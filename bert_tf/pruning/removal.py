@@ -23,7 +23,7 @@ class Removal:
     Attributes:
       config: `BertConfig`; its `pruned_layers_dim` has the rank of every kernel still factorised.
       arrays: {Google name: array}, without log_alpha.
-      rows: [`KernelRow`] of the six kernels of each layer.
+      rows: [`KernelRow`] of the kernels of each layer.
       info: {field: value} of info.txt.
       evaluation: the mode of the gates that were folded in, `clipped` or `hard`.
       open_components: components that the gates had left open.
@@ -52,7 +52,7 @@ def remove_masks(
     """Folds the gates of a masked model into its kernels and cuts what is closed.
 
     The pooler, the heads, embeddings and norms stay as they are. A kernel of rank 0 is legal: its
-    layer is its bias.
+    layer is its bias, or zero.
 
     Args:
       config: `BertConfig` of the masked model.
@@ -205,7 +205,8 @@ def _compact_arrays(arrays, kernels, gates, keep, rows):
         if row.form == "dense":
             del compact[f"{scope}_p/kernel"], compact[f"{scope}_q/kernel"]
             compact[f"{scope}/kernel"] = compaction.merge(p, q)
-            compact[f"{scope}/bias"] = compact.pop(f"{scope}_q/bias")
+            if f"{scope}_q/bias" in compact:
+                compact[f"{scope}/bias"] = compact.pop(f"{scope}_q/bias")
         else:
             compact[f"{scope}_p/kernel"], compact[f"{scope}_q/kernel"] = p, q
     return compact

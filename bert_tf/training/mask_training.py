@@ -152,14 +152,7 @@ def masked_layers(encoder):
     return [
         kernel
         for layer in encoder.encoder_layers
-        for kernel in (
-            layer.query,
-            layer.key,
-            layer.value,
-            layer.attention_output,
-            layer.intermediate,
-            layer.ffn_output,
-        )
+        for kernel in layer.kernels
         if getattr(kernel, "mask", None) is not None
     ]
 

@@ -6,7 +6,7 @@ from bert_tf.options import require
 
 SHAPE_FLAGS = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
-    "norm_position", "max_position_embeddings",
+    "norm_position", "use_bias", "gated_ffn", "max_position_embeddings",
 )  # fmt: skip
 DROPOUT_FLAGS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 # Those that nothing but training gives a meaning.
@@ -89,7 +89,7 @@ def _check_ranges(options):
             parse_interval(value, f"validation_{name}interval")
     for name in SHAPE_FLAGS:
         value = getattr(options, name)
-        if isinstance(value, int):
+        if isinstance(value, int) and not isinstance(value, bool):
             require(name, value, value >= 1, "1 or more")
     for name in DROPOUT_FLAGS:
         value = getattr(options, name)

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import tf_keras as keras
 from absl import logging
 
 from bert_tf.checkpoints.model_folder import CHECKPOINT, LoadedModel
@@ -70,9 +69,8 @@ def compile_model(options, model):
         beta_1=options.adam_beta1,
         beta_2=options.adam_beta2,
         bias_correction=options.adam_bias_correction,
+        precision=options.precision,
     )
-    if options.precision == "float16":
-        optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
     model.compile(
         optimizer=optimizer,
         clip_norm=options.clip_norm or None,
@@ -87,7 +85,8 @@ def new_config(options, vocab_size, **shape):
     values = {name: getattr(options, name) for name in SHAPE_FLAGS} | shape
     hidden = values["hidden_size"]
     values["num_attention_heads"] = values["num_attention_heads"] or max(1, hidden // 64)
-    values["intermediate_size"] = values["intermediate_size"] or 4 * hidden
+    wide = 8 * round(hidden / 3) if values["gated_ffn"] else 4 * hidden  # as many parameters
+    values["intermediate_size"] = values["intermediate_size"] or wide
     return BertConfig(vocab_size=vocab_size, type_vocab_size=2, **values)
 
 

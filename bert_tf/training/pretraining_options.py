@@ -69,11 +69,15 @@ class PretrainingOptions(RunOptions):
     num_hidden_layers: int = option(12, "Encoder layers.", _SHAPE)
     num_attention_heads: int | None = option(None, "Attention heads; hidden_size/64.", _SHAPE)
     intermediate_size: int | None = option(
-        None, "Width of the feed-forward layer; 4 x hidden_size.", _SHAPE
+        None, "Width of the feed-forward layer; 4 x hidden_size, two thirds of it if gated.", _SHAPE
     )
     hidden_act: str = option("gelu", "Activation; gelu is the tanh form.", _SHAPE, ACTIVATIONS)
     norm_position: str = option(
         "post", "LayerNorm after (BERT) or before each block.", _SHAPE, NORM_POSITIONS
+    )
+    use_bias: bool = option(True, "Biases in the layers' dense kernels.", _SHAPE)
+    gated_ffn: bool = option(
+        False, "A gate on the feed-forward layer, as in GLU variants and Cramming.", _SHAPE
     )
     max_position_embeddings: int = option(512, "The longest sequence.", _SHAPE)
     hidden_dropout_prob: float | None = option(

@@ -185,3 +185,31 @@ def test_for_each_keeps_the_order_and_the_errors():
     assert for_each(lambda x: x**2, range(10)) == [x**2 for x in range(10)]
     with pytest.raises(ZeroDivisionError):
         for_each(lambda x: 1 / x, [1, 0])
+
+
+@pytest.mark.parametrize("method", ["whitened", "two_sided"])
+def test_without_a_bias_the_mean_counts_as_data(method):
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(200, 6)) + np.eye(6)[0] * 5
+    kernel, gradients = rng.normal(size=(6, 5)), rng.normal(size=(200, 5))
+    statistics = Statistics(
+        tokens=200,
+        examples=200,
+        mean=x.mean(0),
+        covariance=np.cov(x.T, bias=True),
+        gradient_moment=gradients.T @ gradients / 200,
+    )
+
+    def error(bias):
+        part = Decomposition(kernel, bias, statistics, method)
+        p, q, found = part.truncate(2)
+        assert (found is None) == (bias is None)
+        weights = np.linalg.cholesky(statistics.gradient_moment)
+        lost = x @ (kernel - p.astype(np.float64) @ q)
+        return np.mean((lost if method == "whitened" else lost @ weights) ** 2), part
+
+    bare, part = error(None)
+    with_bias, _ = error(np.zeros(5))
+    assert bare < 0.9 * with_bias  # which leaves the mean to a bias that is not there
+    per_token = 5 * bare  # sigma^2 are sums over outputs
+    np.testing.assert_allclose((part.sigma[2:] ** 2).sum(), per_token, rtol=1e-5)

@@ -1,0 +1,230 @@
+"""Measures masked-LM pre-training against tf-models-official: same text, shape, weights, precision.
+
+    python benchmarks/pretraining.py --input_file=corpus.txt --vocab_file=vocab.txt \\
+        --work_dir=runs/pretraining
+
+Every variant is a process that stays alive and trains only when it is asked to, in turn, so slow
+spells of the machine hit all of them. Before any timing their logits must agree. Ours reads packed
+rows; the control reads Google's TFRecords of the same text, as its users do, or (official-packed)
+our packed and masked rows. Speeds count tokens that are not padding, input pipeline included; no
+variant predicts the next sentence.
+
+    python benchmarks/pretraining.py --experiment=growth ... --sizes_mb=2,20,200
+
+makes data of a text that is repeated until it has these sizes, then trains on each of them in turn:
+seconds per token and peak memory of both programs.
+"""
+
+import os
+import sys
+
+if not __package__:
+    # Run as a script, this folder heads the search path, and its tokenize.py would hide Python's.
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+import json
+import pathlib
+import statistics
+import subprocess
+
+import numpy as np
+from absl import app, flags
+
+import bert_tf  # noqa: F401
+from benchmarks import environment, pretraining_growth
+from benchmarks.pretraining_worker import PREDICTIONS, Setup, Variant, serve
+from benchmarks.worker import Worker
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("input_file", None, "Text, as create_pretraining_data.py takes it.")
+flags.DEFINE_string("vocab_file", None, "vocab.txt.")
+flags.DEFINE_string("work_dir", None, "Folder for the data that are made of the text.")
+flags.DEFINE_enum("experiment", "speed", ["speed", "growth"], "What to measure.")
+flags.DEFINE_list(
+    "variants",
+    ["official-records-float32", "official-packed-float32", "ours-packed-float32"],
+    "speed: what to measure, (ours-packed|official-packed|official-records)-(float32|bfloat16)"
+    "[-xla]. Ratios are to the first.",
+)
+flags.DEFINE_list("sizes_mb", ["2", "20", "200"], "growth: sizes of the text in 10^6 bytes.")
+flags.DEFINE_string("shape", "4x256", "LAYERSxHIDDEN of the model.")
+flags.DEFINE_integer("max_seq_length", 128, "Tokens per row.")
+flags.DEFINE_integer("batch_size", 32, "Rows per update.", lower_bound=1)
+flags.DEFINE_integer("seed", 42, "Seed of weights, order and masks.")
+flags.DEFINE_integer("rounds", 5, "Rounds in which every variant has one turn.", lower_bound=1)
+flags.DEFINE_float("round_seconds", 10, "Length of a turn; at least 4 updates.")
+flags.DEFINE_string("json", None, "Write all figures to this file.")
+flags.mark_flags_as_required(["input_file", "vocab_file", "work_dir"])
+
+# Largest difference of logits of the order of 1 to the first variant's.
+_TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-1}
+_MIN_STEPS = 4
+_CREATE = pathlib.Path(__file__).resolve().parents[1] / "create_pretraining_data.py"
+
+
+class VariantWorker(Worker):
+    """A variant's process, seen from the parent.
+
+    Attributes:
+      variant: `Variant`.
+      logits: float32 [2, predictions, vocab] before training.
+    """
+
+    def __init__(self, name, setup, variant):
+        super().__init__(name, serve, setup, variant)
+        self.variant = variant
+        self.logits = self.receive()
+
+    def stop(self):
+        """Ends the process."""
+        self.ask(None)
+        self.join()
+
+
+def packed_rows(input_file, folder):
+    """Makes packed rows of the text, unless they are there; returns the folder."""
+    if not (folder / "manifest.json").exists():
+        _create(input_file, f"--output_dir={folder}")
+    return folder
+
+
+def google_records(input_file, path):
+    """Makes Google's TFRecords of the text, each document once, unless they are there."""
+    if not path.exists():
+        _create(
+            input_file,
+            f"--output_file={path}",
+            "--dupe_factor=1",
+            f"--max_predictions_per_seq={PREDICTIONS}",
+        )
+    return path
+
+
+def _create(input_file, *more):
+    command = [sys.executable, str(_CREATE), f"--input_file={input_file}", *more]
+    command += [f"--vocab_file={FLAGS.vocab_file}", f"--max_seq_length={FLAGS.max_seq_length}"]
+    subprocess.run(command, check=True)
+
+
+def setup_of(rows_dir, records=None):
+    """The `Setup` of variants that train on these data."""
+    layers, hidden = map(int, FLAGS.shape.split("x"))
+    shape = {"num_hidden_layers": layers, "hidden_size": hidden}
+    return Setup(str(rows_dir), records and str(records), shape, FLAGS.batch_size, FLAGS.seed)
+
+
+def check_same_model(workers):
+    """Returns the largest difference of logits to the first variant's.
+
+    Raises:
+      RuntimeError: it is too large for the precision: not the same model.
+    """
+    largest = 0.0
+    for worker in workers:
+        difference = float(np.abs(worker.logits - workers[0].logits).max())
+        limit = max(_TOLERANCE[w.variant.precision] for w in (worker, workers[0]))
+        if not difference <= limit:
+            raise RuntimeError(
+                f"{worker.name}: logits differ by {difference:.2g} from those of"
+                f" {workers[0].name}, expected {limit} at most"
+            )
+        largest = max(largest, difference)
+    return largest
+
+
+def measure(workers):
+    """Returns {name: [what each round took]}; warm-up and calibration come before and are not in.
+
+    Each variant's turns have as many updates as fit in --round_seconds at its own speed.
+    """
+    steps = {}
+    for worker in workers:
+        worker.ask(2)
+        trial = worker.ask(_MIN_STEPS)
+        steps[worker] = max(_MIN_STEPS, round(FLAGS.round_seconds * _MIN_STEPS / trial["seconds"]))
+    rounds = {worker.name: [] for worker in workers}
+    for _ in range(FLAGS.rounds):
+        for worker in workers:
+            taken = worker.ask(steps[worker])
+            taken["tokens_per_second"] = taken["tokens"] / taken["seconds"]
+            rounds[worker.name].append(taken)
+    for worker in workers:
+        worker.stop()
+    return rounds
+
+
+def table(rounds):
+    """Markdown: speed of every variant and its ratio to the first one, round by round."""
+    lines = [
+        "| variant | tokens per row | tokens/s, median (range) | CPU s per 1M tokens"
+        " | peak memory | speed, median (range) |",
+        "|---|---|---|---|---|---|",
+    ]
+    first = next(iter(rounds.values()))
+    for name, turns in rounds.items():
+        speeds = [turn["tokens_per_second"] for turn in turns]
+        cpu = statistics.median(1e6 * turn["cpu_seconds"] / turn["tokens"] for turn in turns)
+        per_row = statistics.mean(turn["tokens"] / turn["rows"] for turn in turns)
+        memory = max(turn["peak_memory_mb"] for turn in turns) / 1024
+        ratios = [a / b["tokens_per_second"] for a, b in zip(speeds, first, strict=True)]
+        lines.append(
+            f"| {name} | {per_row:.1f} | {statistics.median(speeds):,.0f} ({min(speeds):,.0f} to"
+            f" {max(speeds):,.0f}) | {cpu:.0f} | {memory:.2f} GB"
+            f" | {statistics.median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f}) |"
+        )
+    return "\n".join(lines)
+
+
+def compare_speed(folder):
+    """Runs the variants in turn and prints the table; returns the figures."""
+    variants = [Variant.parse(name) for name in FLAGS.variants]
+    rows = packed_rows(FLAGS.input_file, folder / "rows")
+    records = None
+    if any(variant.data == "records" for variant in variants):
+        records = google_records(FLAGS.input_file, folder / "google.tfrecord")
+    setup = setup_of(rows, records)
+    workers = [VariantWorker(variant.name, setup, variant) for variant in variants]
+    difference = check_same_model(workers)
+    rounds = measure(workers)
+    print(f"largest difference of logits before training: {difference:.1e}\n")
+    print(table(rounds))
+    return {"rounds": rounds}
+
+
+def compare_sizes(folder):
+    """Makes data of every size, trains on them in turn, prints the tables; returns the figures."""
+    variant = Variant.parse("ours-packed-float32")
+    made, workers = {}, []
+    for size in map(int, FLAGS.sizes_mb):
+        text = pretraining_growth.repeat_text(FLAGS.input_file, folder / f"{size}mb.txt", size)
+        rows = folder / f"rows-{size}mb"
+        made[f"{size} MB"] = pretraining_growth.timed_creation(
+            rows, lambda text=text, rows=rows: packed_rows(text, rows)
+        )
+        workers.append(VariantWorker(f"{size} MB", setup_of(rows), variant))
+    rounds = measure(workers)
+    print(pretraining_growth.creation_table(made) + "\n")
+    print(table(rounds))
+    return {"creation": made, "rounds": rounds}
+
+
+def main(argv):
+    """Measures, prints, and writes --json."""
+    del argv
+    folder = pathlib.Path(FLAGS.work_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    compare = compare_speed if FLAGS.experiment == "speed" else compare_sizes
+    print(environment.describe())
+    print(
+        f"{FLAGS.shape}, batch {FLAGS.batch_size} x {FLAGS.max_seq_length},"
+        f" {FLAGS.rounds} rounds of about {FLAGS.round_seconds:g} s",
+        flush=True,
+    )
+    figures = compare(folder)
+    if FLAGS.json:
+        with open(FLAGS.json, "w", encoding="utf-8") as file:
+            json.dump(figures, file, indent=2)
+
+
+if __name__ == "__main__":
+    app.run(main)

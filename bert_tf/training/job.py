@@ -5,7 +5,6 @@ import datetime
 import pathlib
 import time
 
-import tf_keras as keras
 from absl import logging
 
 from bert_tf import files
@@ -143,9 +142,8 @@ def compile_model(job, total_steps):
             schedule,
             weight_decay=options.weight_decay,
             bias_correction=options.adam_bias_correction,
+            precision=options.precision,
         )
-        if options.precision == "float16":
-            optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
         pruner = None
         if job.masks:
             pruner = mask_training.make_pruner(options, job.source, job.model.encoder, total_steps)

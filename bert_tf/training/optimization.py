@@ -238,6 +238,7 @@ def make_optimizer(
     beta_2=0.999,
     bias_correction=True,
     fused=True,
+    precision="float32",
 ):
     """Returns the optimizer `name`: "adamw" (`AdamW`) or "lamb" (tf-models-official's).
 
@@ -248,12 +249,19 @@ def make_optimizer(
       learning_rate: a float or a schedule.
       weight_decay, epsilon, beta_1, beta_2: as in `AdamW`.
       bias_correction, fused: as in `AdamW`; LAMB always corrects.
+      precision: of the training; `float16` scales the loss.
 
     Raises:
       UserError: unknown name, or LAMB without bias correction.
     """
-    if name == "adamw":
-        return AdamW(
+    if name not in ("adamw", "lamb"):
+        raise UserError(f"--optimizer={name}: unknown; expected one of adamw, lamb")
+    if name == "lamb":
+        if not bias_correction:
+            raise UserError("--adam_bias_correction=false has no effect with --optimizer=lamb")
+        optimizer = _lamb(learning_rate, weight_decay, epsilon, beta_1, beta_2)
+    else:
+        optimizer = AdamW(
             learning_rate,
             weight_decay=weight_decay,
             beta_1=beta_1,
@@ -262,8 +270,6 @@ def make_optimizer(
             bias_correction=bias_correction,
             fused=fused,
         )
-    if name != "lamb":
-        raise UserError(f"--optimizer={name}: unknown; expected one of adamw, lamb")
-    if not bias_correction:
-        raise UserError("--adam_bias_correction=false has no effect with --optimizer=lamb")
-    return _lamb(learning_rate, weight_decay, epsilon, beta_1, beta_2)
+    if precision == "float16":
+        return keras.mixed_precision.LossScaleOptimizer(optimizer)
+    return optimizer

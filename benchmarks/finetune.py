@@ -18,13 +18,12 @@ import json
 import statistics
 import tempfile
 
-import numpy as np
 from absl import app, flags
 
 import bert_tf  # noqa: F401
 from benchmarks import environment
-from benchmarks.finetune_worker import Setup, Variant, define_flags, serve
-from benchmarks.worker import Worker
+from benchmarks.finetune_worker import Setup, Trainer, Variant, define_flags
+from benchmarks.trainers import TrainerWorker, check_same_model
 
 FLAGS = flags.FLAGS
 define_flags()
@@ -44,51 +43,7 @@ flags.DEFINE_integer("rounds", 5, "Rounds in which every variant has one turn.",
 flags.DEFINE_float("round_seconds", 10, "Length of a turn; at least 4 steps.")
 flags.DEFINE_string("json", None, "Write all figures to this file.")
 
-# Largest difference of logits of the order of 1 to the first variant's.
-_TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
 _MIN_STEPS = 4
-
-
-class VariantWorker(Worker):
-    """A variant's process, seen from the parent.
-
-    Attributes:
-      variant: `Variant`.
-      logits: float32 [batch_size, 2] before training.
-    """
-
-    def __init__(self, setup, variant):
-        super().__init__(variant.name, serve, setup, variant)
-        self.variant = variant
-        self.logits = self.receive()
-
-    def run(self, steps, sample):
-        """Trains `steps` batches; returns what `Trainer.run` does."""
-        return self.ask({"steps": steps, "sample": sample})
-
-    def stop(self):
-        """Ends the process."""
-        self.ask(None)
-        self.join()
-
-
-def check_same_model(workers):
-    """Returns {name: largest difference of logits to the first variant}.
-
-    Raises:
-      RuntimeError: a difference is too large for the precision: not the same model.
-    """
-    differences = {}
-    for worker in workers:
-        difference = float(np.abs(worker.logits - workers[0].logits).max())
-        differences[worker.variant.name] = difference
-        limit = max(_TOLERANCE[w.variant.precision] for w in (worker, workers[0]))
-        if not difference <= limit:
-            raise RuntimeError(
-                f"{worker.variant.name}: logits differ by {difference:.2g} from those of"
-                f" {workers[0].variant.name}, expected {limit} at most"
-            )
-    return differences
 
 
 def measure(workers):
@@ -98,14 +53,14 @@ def measure(workers):
     """
     steps = {}
     for worker in workers:
-        worker.run(2, [FLAGS.seed, 0])
-        trial = worker.run(_MIN_STEPS, [FLAGS.seed, 1])
+        worker.run(steps=2, sample=[FLAGS.seed, 0])
+        trial = worker.run(steps=_MIN_STEPS, sample=[FLAGS.seed, 1])
         per_step = trial["seconds"] / _MIN_STEPS
         steps[worker] = max(_MIN_STEPS, round(FLAGS.round_seconds / per_step))
     rounds = {worker.variant.name: [] for worker in workers}
     for number in range(FLAGS.rounds):
         for worker in workers:
-            taken = worker.run(steps[worker], [FLAGS.seed, 2, number])
+            taken = worker.run(steps=steps[worker], sample=[FLAGS.seed, 2, number])
             taken["examples_per_second"] = taken["examples"] / taken["seconds"]
             rounds[worker.variant.name].append(taken)
     return rounds
@@ -172,21 +127,21 @@ def main(argv):
             batch_size=FLAGS.batch_size,
             seed=FLAGS.seed,
         )
-        workers = [VariantWorker(setup, variant) for variant in variants]
-        differences = check_same_model(workers)
+        workers = [TrainerWorker(variant.name, Trainer, setup, variant) for variant in variants]
+        difference = check_same_model(workers)
         rounds = measure(workers)
         for worker in workers:
             worker.stop()
     ratios = {f"{a} / {b}": ratio(rounds, a, b) for a, b in comparisons(rounds)}
     print(environment.describe())
     print(f"batch {FLAGS.batch_size}, {FLAGS.rounds} rounds of about {FLAGS.round_seconds:g} s")
-    print(f"largest difference of logits before training: {max(differences.values()):.1e}\n")
+    print(f"largest difference of logits before training: {difference:.1e}\n")
     print(table(rounds) + "\n")
     for name, (median, least, largest) in ratios.items():
         print(f"{name}: {median:.2f}x ({least:.2f} to {largest:.2f})")
     if FLAGS.json:
         with open(FLAGS.json, "w", encoding="utf-8") as file:
-            json.dump({"logits": differences, "ratios": ratios, "rounds": rounds}, file, indent=2)
+            json.dump({"logits": difference, "ratios": ratios, "rounds": rounds}, file, indent=2)
 
 
 if __name__ == "__main__":

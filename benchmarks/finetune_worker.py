@@ -80,24 +80,6 @@ class Setup:
     seed: int
 
 
-def serve(connection, setup, variant):
-    """Process entry: sends the logits, then trains as it is asked until asked for None.
-
-    Ends quietly when the parent is gone; an exception is an answer, too.
-    """
-    try:
-        trainer = Trainer(setup, variant)
-        connection.send(trainer.logits())
-        while (arguments := connection.recv()) is not None:
-            connection.send(trainer.run(**arguments))
-        connection.send(None)
-    except (EOFError, BrokenPipeError):
-        return
-    except Exception as e:
-        connection.send(e)
-        raise
-
-
 class Trainer:
     """Model, data and plan of one variant."""
 

@@ -27,13 +27,12 @@ import pathlib
 import statistics
 import subprocess
 
-import numpy as np
 from absl import app, flags
 
 import bert_tf  # noqa: F401
 from benchmarks import environment, pretraining_growth
-from benchmarks.pretraining_worker import PREDICTIONS, Setup, Variant, serve
-from benchmarks.worker import Worker
+from benchmarks.pretraining_worker import PREDICTIONS, Setup, Variant, make_trainer
+from benchmarks.trainers import TrainerWorker, check_same_model
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("input_file", None, "Text, as create_pretraining_data.py takes it.")
@@ -56,29 +55,8 @@ flags.DEFINE_float("round_seconds", 10, "Length of a turn; at least 4 updates.")
 flags.DEFINE_string("json", None, "Write all figures to this file.")
 flags.mark_flags_as_required(["input_file", "vocab_file", "work_dir"])
 
-# Largest difference of logits of the order of 1 to the first variant's.
-_TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-1}
 _MIN_STEPS = 4
 _CREATE = pathlib.Path(__file__).resolve().parents[1] / "create_pretraining_data.py"
-
-
-class VariantWorker(Worker):
-    """A variant's process, seen from the parent.
-
-    Attributes:
-      variant: `Variant`.
-      logits: float32 [2, predictions, vocab] before training.
-    """
-
-    def __init__(self, name, setup, variant):
-        super().__init__(name, serve, setup, variant)
-        self.variant = variant
-        self.logits = self.receive()
-
-    def stop(self):
-        """Ends the process."""
-        self.ask(None)
-        self.join()
 
 
 def packed_rows(input_file, folder):
@@ -113,25 +91,6 @@ def setup_of(rows_dir, records=None):
     return Setup(str(rows_dir), records and str(records), shape, FLAGS.batch_size, FLAGS.seed)
 
 
-def check_same_model(workers):
-    """Returns the largest difference of logits to the first variant's.
-
-    Raises:
-      RuntimeError: it is too large for the precision: not the same model.
-    """
-    largest = 0.0
-    for worker in workers:
-        difference = float(np.abs(worker.logits - workers[0].logits).max())
-        limit = max(_TOLERANCE[w.variant.precision] for w in (worker, workers[0]))
-        if not difference <= limit:
-            raise RuntimeError(
-                f"{worker.name}: logits differ by {difference:.2g} from those of"
-                f" {workers[0].name}, expected {limit} at most"
-            )
-        largest = max(largest, difference)
-    return largest
-
-
 def measure(workers):
     """Returns {name: [what each round took]}; warm-up and calibration come before and are not in.
 
@@ -139,13 +98,13 @@ def measure(workers):
     """
     steps = {}
     for worker in workers:
-        worker.ask(2)
-        trial = worker.ask(_MIN_STEPS)
+        worker.run(steps=2)
+        trial = worker.run(steps=_MIN_STEPS)
         steps[worker] = max(_MIN_STEPS, round(FLAGS.round_seconds * _MIN_STEPS / trial["seconds"]))
     rounds = {worker.name: [] for worker in workers}
     for _ in range(FLAGS.rounds):
         for worker in workers:
-            taken = worker.ask(steps[worker])
+            taken = worker.run(steps=steps[worker])
             taken["tokens_per_second"] = taken["tokens"] / taken["seconds"]
             rounds[worker.name].append(taken)
     for worker in workers:
@@ -183,7 +142,7 @@ def compare_speed(folder):
     if any(variant.data == "records" for variant in variants):
         records = google_records(FLAGS.input_file, folder / "google.tfrecord")
     setup = setup_of(rows, records)
-    workers = [VariantWorker(variant.name, setup, variant) for variant in variants]
+    workers = [TrainerWorker(variant.name, make_trainer, setup, variant) for variant in variants]
     difference = check_same_model(workers)
     rounds = measure(workers)
     print(f"largest difference of logits before training: {difference:.1e}\n")
@@ -201,7 +160,7 @@ def compare_sizes(folder):
         made[f"{size} MB"] = pretraining_growth.timed_creation(
             rows, lambda text=text, rows=rows: packed_rows(text, rows)
         )
-        workers.append(VariantWorker(f"{size} MB", setup_of(rows), variant))
+        workers.append(TrainerWorker(f"{size} MB", make_trainer, setup_of(rows), variant))
     rounds = measure(workers)
     print(pretraining_growth.creation_table(made) + "\n")
     print(table(rounds))

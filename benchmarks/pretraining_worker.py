@@ -1,4 +1,4 @@
-"""One variant of benchmarks/pretraining.py in a process of its own, training when it is told to."""
+"""The two systems that benchmarks/pretraining.py compares, each in a process of its own."""
 
 import dataclasses
 import resource
@@ -68,22 +68,9 @@ class Setup:
     seed: int
 
 
-def serve(connection, setup, variant):
-    """Process entry: sends the logits, then trains as it is asked until asked for None.
-
-    Ends quietly when the parent is gone; an exception is an answer, too.
-    """
-    try:
-        trainer = (Ours if variant.system == "ours" else Official)(setup, variant)
-        connection.send(trainer.logits())
-        while (steps := connection.recv()) is not None:
-            connection.send(trainer.run(steps))
-        connection.send(None)
-    except (EOFError, BrokenPipeError):
-        return
-    except Exception as e:
-        connection.send(e)
-        raise
+def make_trainer(setup, variant):
+    """Returns the trainer of a `Variant`, for `trainers.TrainerWorker`."""
+    return (Ours if variant.system == "ours" else Official)(setup, variant)
 
 
 class _Trainer:

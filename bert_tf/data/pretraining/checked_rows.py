@@ -19,7 +19,7 @@ class CheckedRows:
 
     Attributes:
       corrupt: set of the numbers of the rows found corrupt so far.
-      failure: the `UserError` that `read` raised, None before.
+      failure: the first `UserError` that `read` raised, None before.
     """
 
     def __init__(self, parts, max_corrupt=MAX_CORRUPT):
@@ -73,7 +73,8 @@ class CheckedRows:
             where = f"{self._parts[place].path}: row {row - int(self._starts[place]) + 1}"
             logging.warning("%s is corrupt (its checksum is wrong): skipped", where)
             if len(self.corrupt) > self._max_corrupt or len(self.corrupt) == len(self):
-                self.failure = UserError(
+                # The first one stands: tf.data may read ahead before it stops.
+                self.failure = self.failure or UserError(
                     f"{where} is corrupt, as are {len(self.corrupt) - 1} more:"
                     f" {self._max_corrupt} at most are skipped; copy or make the data again"
                 )

@@ -109,3 +109,8 @@ def test_corrupt_rows_are_skipped_up_to_a_limit(folder):
     with pytest.raises(UserError, match=r"ids\.npy: row 6 is corrupt, as are 2 more: 2 at most"):
         corpus.read("train", np.arange(6))
     assert isinstance(corpus.failure, UserError)
+    first = str(corpus.failure)
+    damage(folder, 7)
+    with pytest.raises(UserError):  # tf.data reads ahead of what it has passed on
+        corpus.read("train", np.arange(8))
+    assert str(corpus.failure) == first

@@ -65,8 +65,9 @@ class BenchmarkOptions(ClassifierOptions):
     )
     variants: str = option(
         "full,static-4,autofreeze,autofreeze+cache,random+cache",
-        "policies: what to train: full, static-N, static-embeddings, autofreeze, random, each but"
-        " full with or without +cache. Ratios are to full of the same seed.",
+        "policies: what to train: full, static-N, static-embeddings, autofreeze, random, the last"
+        " two also as autofreeze-75 with a --percentile of their own, each but full with or"
+        " without +cache. Ratios are to full of the same seed.",
         _GROUP,
     )
     seeds: str = option("1", "Comma-separated seeds: of head, data order and dropout.", _GROUP)

@@ -21,12 +21,14 @@ class Variant:
       name: as in --variants.
       policy: a --freeze_policy.
       layers: --freeze_layers.
+      percentile: --percentile of this variant; None: that of all.
       cache: whether the frozen layers' outputs are cached.
     """
 
     name: str
     policy: str
     layers: int
+    percentile: int | None
     cache: bool
 
     @classmethod
@@ -37,16 +39,18 @@ class Variant:
           UserError: it is none.
         """
         found = re.fullmatch(
-            r"(full)|(?:(autofreeze|random)|static-(embeddings|[1-9]\d*))(\+cache)?", name
+            r"(full)|(?:(autofreeze|random)(?:-(\d{1,2}))?|static-(embeddings|[1-9]\d*))(\+cache)?",
+            name,
         )
-        if not found or (found[3] == "embeddings" and found[4]):
+        if not found or (found[4] == "embeddings" and found[5]):
             raise UserError(
-                f"--variants: expected full, autofreeze, random, static-N or static-embeddings, all"
-                f" but the first and last with or without +cache; found {name!r}"
+                f"--variants: expected full, autofreeze, random, autofreeze-PERCENTILE,"
+                f" random-PERCENTILE, static-N or static-embeddings, all but the first and last"
+                f" with or without +cache; found {name!r}"
             )
-        full, policy, layers, cache = found.groups()
+        full, policy, percentile, layers, cache = found.groups()
         policy = "none" if full else policy or "static"
-        return cls(name, policy, _layers(layers), bool(cache))
+        return cls(name, policy, _layers(layers), percentile and int(percentile), bool(cache))
 
 
 def _layers(text):
@@ -115,6 +119,8 @@ def make_run(options, variant, seed, **changes):
             values[field.name] = field.default
     if variant.policy != "none":
         values |= {"freeze_policy": variant.policy, "freeze_layers": variant.layers}
+    if variant.percentile is not None:
+        values["percentile"] = variant.percentile
     if variant.cache:
         given = "activation_cache" in options.given
         values["activation_cache"] = options.activation_cache if given else "auto"

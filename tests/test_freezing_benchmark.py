@@ -115,6 +115,8 @@ def test_time_stands_still_in_a_pause(monkeypatch):
         ("static-2+cache", {"freeze_layers": 2, "activation_cache": "auto"}),
         ("autofreeze", {"freeze_policy": "autofreeze", "percentile": 60.0}),
         ("random+cache", {"freeze_policy": "random", "percentile": 60.0, "cache_dtype": "float16"}),
+        ("autofreeze-75+cache", {"freeze_policy": "autofreeze", "percentile": 75}),
+        ("random-5", {"freeze_policy": "random", "percentile": 5, "activation_cache": "off"}),
     ],
 )
 def test_variants_are_options(tmp_path, name, flags):

@@ -28,6 +28,9 @@ def dropout_seed(seed):
 class Dropout(keras.layers.Layer):
     """Zeroes entries with probability `rate` in training and scales the rest by 1 / (1 - rate).
 
+    In bfloat16 and float16 the rate is rounded to a multiple of 2^-16 (TensorFlow's own dropout
+    rounds it to one of 2^-7 and of 2^-10): 16 random bits decide an entry, half of what it draws.
+
     Args:
       rate: float in [0, 1).
       scope: unique name of the place in the model; the masks of two places are independent.
@@ -47,7 +50,21 @@ class Dropout(keras.layers.Layer):
         if seed is None:
             return tf.nn.dropout(inputs, self.rate)
         seed = seed + tf.constant([self._place, 0], tf.int32)
+        if inputs.dtype.size == 2:
+            return _dropout_of_16_bits(inputs, self.rate, seed)
         return tf.nn.experimental.stateless_dropout(inputs, self.rate, seed, rng_alg="philox")
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate, "scope": self.scope}
+
+
+def _dropout_of_16_bits(inputs, rate, seed):
+    dropped = min(round(rate * 2**16), 2**16 - 1)
+    count = tf.size(inputs)
+    words = tf.random.stateless_uniform(
+        [(count + 1) // 2], seed, None, None, dtype=tf.uint32, alg="philox"
+    )
+    bits = tf.reshape(tf.bitcast(words, tf.int16), [-1])[:count]
+    keep = tf.reshape(bits, tf.shape(inputs)) >= tf.constant(dropped - 2**15, tf.int16)
+    scale = tf.constant(2**16 / (2**16 - dropped), inputs.dtype)
+    return tf.where(keep, inputs * scale, tf.zeros([], inputs.dtype))

@@ -23,7 +23,7 @@ from absl import app, flags
 import bert_tf  # noqa: F401
 from benchmarks import environment
 from benchmarks.finetune_worker import Setup, Trainer, Variant, define_flags
-from benchmarks.trainers import TrainerWorker, check_same_model
+from benchmarks.trainers import TrainerWorker, check_same_model, measure, ratio
 
 FLAGS = flags.FLAGS
 define_flags()
@@ -43,28 +43,6 @@ flags.DEFINE_integer("rounds", 5, "Rounds in which every variant has one turn.",
 flags.DEFINE_float("round_seconds", 10, "Length of a turn; at least 4 steps.")
 flags.DEFINE_string("json", None, "Write all figures to this file.")
 
-_MIN_STEPS = 4
-
-
-def measure(workers):
-    """Returns {name: [what each round took]}; warm-up and calibration come before and are not in.
-
-    Each variant's turns have as many steps as fit in --round_seconds at its own speed.
-    """
-    steps = {}
-    for worker in workers:
-        worker.run(steps=2, sample=[FLAGS.seed, 0])
-        trial = worker.run(steps=_MIN_STEPS, sample=[FLAGS.seed, 1])
-        per_step = trial["seconds"] / _MIN_STEPS
-        steps[worker] = max(_MIN_STEPS, round(FLAGS.round_seconds / per_step))
-    rounds = {worker.variant.name: [] for worker in workers}
-    for number in range(FLAGS.rounds):
-        for worker in workers:
-            taken = worker.run(steps=steps[worker], sample=[FLAGS.seed, 2, number])
-            taken["examples_per_second"] = taken["examples"] / taken["seconds"]
-            rounds[worker.variant.name].append(taken)
-    return rounds
-
 
 def table(rounds):
     """Markdown: speed of every variant and its ratio to the first one."""
@@ -75,6 +53,7 @@ def table(rounds):
     ]
     first = next(iter(rounds))
     for name, turns in rounds.items():
+        faster = ratio(rounds, name, first, "examples")[0]
         speeds = [t["examples_per_second"] for t in turns]
         cpu = statistics.median(1000 * t["cpu_seconds"] / t["examples"] for t in turns)
         length = statistics.mean(t["padded_length"] for t in turns)
@@ -83,18 +62,9 @@ def table(rounds):
         lines.append(
             f"| {name} | {length:.1f} ({whole:.1f}) | {statistics.median(speeds):.1f}"
             f" ({min(speeds):.1f} to {max(speeds):.1f}) | {cpu:.1f} | {memory:.2f} GB"
-            f" | {ratio(rounds, name, first)[0]:.2f}x |"
+            f" | {faster:.2f}x |"
         )
     return "\n".join(lines)
-
-
-def ratio(rounds, name, base):
-    """(median, least, largest) over the rounds of how much faster `name` is than `base`."""
-    ratios = [
-        turn["examples_per_second"] / reference["examples_per_second"]
-        for turn, reference in zip(rounds[name], rounds[base], strict=True)
-    ]
-    return statistics.median(ratios), min(ratios), max(ratios)
 
 
 def comparisons(names):
@@ -129,10 +99,14 @@ def main(argv):
         )
         workers = [TrainerWorker(variant.name, Trainer, setup, variant) for variant in variants]
         difference = check_same_model(workers)
-        rounds = measure(workers)
-        for worker in workers:
-            worker.stop()
-    ratios = {f"{a} / {b}": ratio(rounds, a, b) for a, b in comparisons(rounds)}
+        rounds = measure(
+            workers,
+            FLAGS.rounds,
+            FLAGS.round_seconds,
+            "examples",
+            lambda *turn: {"sample": [FLAGS.seed, *turn]},
+        )
+    ratios = {f"{a} / {b}": ratio(rounds, a, b, "examples") for a, b in comparisons(rounds)}
     print(environment.describe())
     print(f"batch {FLAGS.batch_size}, {FLAGS.rounds} rounds of about {FLAGS.round_seconds:g} s")
     print(f"largest difference of logits before training: {difference:.1e}\n")

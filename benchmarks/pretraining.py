@@ -32,7 +32,7 @@ from absl import app, flags
 import bert_tf  # noqa: F401
 from benchmarks import environment, pretraining_growth
 from benchmarks.pretraining_worker import PREDICTIONS, Setup, Variant, make_trainer
-from benchmarks.trainers import TrainerWorker, check_same_model
+from benchmarks.trainers import TrainerWorker, check_same_model, measure, ratio
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("input_file", None, "Text, as create_pretraining_data.py takes it.")
@@ -55,7 +55,6 @@ flags.DEFINE_float("round_seconds", 10, "Length of a turn; at least 4 updates.")
 flags.DEFINE_string("json", None, "Write all figures to this file.")
 flags.mark_flags_as_required(["input_file", "vocab_file", "work_dir"])
 
-_MIN_STEPS = 4
 _CREATE = pathlib.Path(__file__).resolve().parents[1] / "create_pretraining_data.py"
 
 
@@ -91,27 +90,6 @@ def setup_of(rows_dir, records=None):
     return Setup(str(rows_dir), records and str(records), shape, FLAGS.batch_size, FLAGS.seed)
 
 
-def measure(workers):
-    """Returns {name: [what each round took]}; warm-up and calibration come before and are not in.
-
-    Each variant's turns have as many updates as fit in --round_seconds at its own speed.
-    """
-    steps = {}
-    for worker in workers:
-        worker.run(steps=2)
-        trial = worker.run(steps=_MIN_STEPS)
-        steps[worker] = max(_MIN_STEPS, round(FLAGS.round_seconds * _MIN_STEPS / trial["seconds"]))
-    rounds = {worker.name: [] for worker in workers}
-    for _ in range(FLAGS.rounds):
-        for worker in workers:
-            taken = worker.run(steps=steps[worker])
-            taken["tokens_per_second"] = taken["tokens"] / taken["seconds"]
-            rounds[worker.name].append(taken)
-    for worker in workers:
-        worker.stop()
-    return rounds
-
-
 def table(rounds):
     """Markdown: speed of every variant and its ratio to the first one, round by round."""
     lines = [
@@ -119,17 +97,17 @@ def table(rounds):
         " | peak memory | speed, median (range) |",
         "|---|---|---|---|---|---|",
     ]
-    first = next(iter(rounds.values()))
+    first = next(iter(rounds))
     for name, turns in rounds.items():
         speeds = [turn["tokens_per_second"] for turn in turns]
         cpu = statistics.median(1e6 * turn["cpu_seconds"] / turn["tokens"] for turn in turns)
         per_row = statistics.mean(turn["tokens"] / turn["rows"] for turn in turns)
         memory = max(turn["peak_memory_mb"] for turn in turns) / 1024
-        ratios = [a / b["tokens_per_second"] for a, b in zip(speeds, first, strict=True)]
+        median, least, largest = ratio(rounds, name, first, "tokens")
         lines.append(
             f"| {name} | {per_row:.1f} | {statistics.median(speeds):,.0f} ({min(speeds):,.0f} to"
             f" {max(speeds):,.0f}) | {cpu:.0f} | {memory:.2f} GB"
-            f" | {statistics.median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f}) |"
+            f" | {median:.2f}x ({least:.2f} to {largest:.2f}) |"
         )
     return "\n".join(lines)
 
@@ -144,7 +122,7 @@ def compare_speed(folder):
     setup = setup_of(rows, records)
     workers = [TrainerWorker(variant.name, make_trainer, setup, variant) for variant in variants]
     difference = check_same_model(workers)
-    rounds = measure(workers)
+    rounds = measure(workers, FLAGS.rounds, FLAGS.round_seconds, "tokens")
     print(f"largest difference of logits before training: {difference:.1e}\n")
     print(table(rounds))
     return {"rounds": rounds}
@@ -161,7 +139,7 @@ def compare_sizes(folder):
             rows, lambda text=text, rows=rows: packed_rows(text, rows)
         )
         workers.append(TrainerWorker(f"{size} MB", make_trainer, setup_of(rows), variant))
-    rounds = measure(workers)
+    rounds = measure(workers, FLAGS.rounds, FLAGS.round_seconds, "tokens")
     print(pretraining_growth.creation_table(made) + "\n")
     print(table(rounds))
     return {"creation": made, "rounds": rounds}

@@ -77,7 +77,10 @@ class _Trainer:
     """Options, rows and initial weights, which all variants have alike."""
 
     def __init__(self, setup, variant):
+        import tf_keras as keras
+
         from bert_tf.training import distribution, pretraining_model
+        from bert_tf.training.masked_lm import MaskedLanguageModel
         from bert_tf.training.pretraining_options import PretrainingOptions
 
         values = {
@@ -90,7 +93,8 @@ class _Trainer:
         distribution.set_precision(variant.precision)
         self.data = pretraining_model.PackedRows(self.options)
         self.config = pretraining_model.new_config(self.options, self.data.vocab_size)
-        self.arrays = _initial_arrays(self.config, setup.seed)
+        keras.utils.set_random_seed(setup.seed)
+        self.arrays = MaskedLanguageModel(self.config).arrays()
 
     def run(self, steps):
         """Trains `steps` updates; returns what they took."""
@@ -205,21 +209,3 @@ def _made_up_rows(config):
     integers = {"input_word_ids": ids, "masked_lm_positions": places, "masked_lm_ids": targets}
     tensors = {name: tf.constant(array, tf.int32) for name, array in integers.items()}
     return {**tensors, "masked_lm_weights": tf.ones([2, PREDICTIONS])}
-
-
-def _initial_arrays(config, seed):
-    """Random weights {Google name: array} of an encoder and a masked-LM head."""
-    from bert_tf.checkpoints import names
-
-    rng = np.random.default_rng(seed)
-    heads = {n: s for n, s in names.head_shapes(config).items() if n.startswith("cls/predictions")}
-    arrays = {}
-    for name, shape in {**names.encoder_shapes(config), **heads}.items():
-        leaf = name.rsplit("/", 1)[-1]
-        if leaf in ("bias", "beta", "output_bias"):
-            arrays[name] = np.zeros(shape, np.float32)
-        elif leaf == "gamma":
-            arrays[name] = np.ones(shape, np.float32)
-        else:
-            arrays[name] = rng.normal(0, config.initializer_range, shape).astype(np.float32)
-    return arrays

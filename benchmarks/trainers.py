@@ -1,11 +1,14 @@
 """Processes that each hold one variant of a training, and train when they are told to."""
 
+import statistics
+
 import numpy as np
 
 from benchmarks.worker import Worker
 
 # Largest difference of logits of the order of 1 to the first variant's.
 _TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
+_MIN_STEPS = 4
 
 
 class TrainerWorker(Worker):
@@ -55,6 +58,43 @@ def check_same_model(workers):
             )
         largest = max(largest, difference)
     return largest
+
+
+def measure(workers, rounds, seconds, unit, arguments=lambda *turn: {}):
+    """Lets the workers train in turns; warm-up and calibration come before and are not in.
+
+    Args:
+      workers: list of `TrainerWorker`; they are stopped at the end.
+      rounds: in each of which every worker has one turn.
+      seconds: length of a turn, of as many steps as fit at the worker's own speed, at least 4.
+      unit: what is counted: key of what `run` returns.
+      arguments: what `run` gets besides `steps`: function of (0,) warm-up, (1,) calibration,
+        (2, round).
+
+    Returns:
+      {name: [what each round took, with `{unit}_per_second`]}.
+    """
+    steps = {}
+    for worker in workers:
+        worker.run(steps=2, **arguments(0))
+        trial = worker.run(steps=_MIN_STEPS, **arguments(1))
+        steps[worker] = max(_MIN_STEPS, round(seconds * _MIN_STEPS / trial["seconds"]))
+    taken = {worker.name: [] for worker in workers}
+    for number in range(rounds):
+        for worker in workers:
+            turn = worker.run(steps=steps[worker], **arguments(2, number))
+            turn[f"{unit}_per_second"] = turn[unit] / turn["seconds"]
+            taken[worker.name].append(turn)
+    for worker in workers:
+        worker.stop()
+    return taken
+
+
+def ratio(rounds, name, base, unit):
+    """(median, least, largest) over the rounds of how much faster `name` is than `base`."""
+    key = f"{unit}_per_second"
+    ratios = [a[key] / b[key] for a, b in zip(rounds[name], rounds[base], strict=True)]
+    return statistics.median(ratios), min(ratios), max(ratios)
 
 
 def _serve(connection, make, setup, variant):

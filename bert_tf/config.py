@@ -10,6 +10,7 @@ from bert_tf.errors import UserError
 # Google's names; `gelu` is its tanh form, `gelu_erf` the exact one that Hugging Face calls gelu.
 ACTIVATIONS = ("gelu", "gelu_erf", "relu", "tanh", "linear")
 NORM_POSITIONS = ("post", "pre")
+DROPOUT_RATES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
 _AT_LEAST_ONE = (
     "vocab_size",
@@ -21,7 +22,6 @@ _AT_LEAST_ONE = (
     "type_vocab_size",
 )
 _SWITCHES = ("use_bias", "gated_ffn")
-_PROBABILITIES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class BertConfig:
         for key in _SWITCHES:
             if not isinstance(getattr(self, key), bool):
                 raise UserError(f"{key} must be true or false, found {getattr(self, key)!r}")
-        for key in _PROBABILITIES:
+        for key in DROPOUT_RATES:
             value = getattr(self, key)
             if not _is_number(value) or not 0 <= value < 1:
                 raise UserError(f"{key} must be a number in [0, 1), found {value!r}")
@@ -160,6 +160,14 @@ class BertConfig:
     def replace(self, **changes):
         """Returns a copy with some values changed, validated again."""
         return dataclasses.replace(self, **changes)
+
+    def with_dropout(self, hidden_dropout_prob=None, attention_probs_dropout_prob=None):
+        """Returns a copy with those rates that are not None."""
+        rates = {
+            "hidden_dropout_prob": hidden_dropout_prob,
+            "attention_probs_dropout_prob": attention_probs_dropout_prob,
+        }
+        return self.replace(**{name: rate for name, rate in rates.items() if rate is not None})
 
 
 def _is_int(value):

@@ -119,9 +119,10 @@ def with_biases(config, arrays):
       config: `BertConfig`.
       arrays: {Google name: array} of a dense model; biases of zeros are added where it has none.
     """
-    config = config.replace(use_bias=True)
+    if config.use_bias:
+        return config, arrays
     zeros = {
         f"{scope}/bias": np.zeros(d_out, np.float32)
         for scope, (_, d_out) in names.dense_scopes(config).items()
     }
-    return config, {**zeros, **arrays}
+    return config.replace(use_bias=True), {**arrays, **zeros}

@@ -65,14 +65,12 @@ def trains_masks(options, source):
 
 def configure(options, source):
     """Returns the run's `BertConfig`: the model's, with dropout and mask evaluation as asked."""
-    changes = {
-        name: getattr(options, name)
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob")
-        if getattr(options, name) is not None
-    }
-    if options.mask_evaluation:
-        changes["extra"] = {**source.config.extra, "mask_evaluation": options.mask_evaluation}
-    return source.config.replace(**changes)
+    config = source.config.with_dropout(
+        options.hidden_dropout_prob, options.attention_probs_dropout_prob
+    )
+    if not options.mask_evaluation:
+        return config
+    return config.replace(extra={**config.extra, "mask_evaluation": options.mask_evaluation})
 
 
 def build_encoder(config, arrays, masks):

@@ -1,6 +1,7 @@
 """Which options of run_pretraining.py go together (no TensorFlow)."""
 
 from bert_tf.budget import parse_interval
+from bert_tf.config import DROPOUT_RATES
 from bert_tf.errors import UserError
 from bert_tf.options import require
 
@@ -8,7 +9,6 @@ SHAPE_FLAGS = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
     "norm_position", "use_bias", "gated_ffn", "max_position_embeddings",
 )  # fmt: skip
-DROPOUT_FLAGS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 # Those that nothing but training gives a meaning.
 _TRAIN_ONLY = (
     "budget", "budget_counts", "early_exit", "finetune_time_markers", "save_checkpoints_steps",
@@ -91,7 +91,7 @@ def _check_ranges(options):
         value = getattr(options, name)
         if isinstance(value, int) and not isinstance(value, bool):
             require(name, value, value >= 1, "1 or more")
-    for name in DROPOUT_FLAGS:
+    for name in DROPOUT_RATES:
         value = getattr(options, name)
         require(name, value, 0 <= (value or 0) < 1, "a number in [0, 1)")
 

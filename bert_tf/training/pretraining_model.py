@@ -13,7 +13,7 @@ from bert_tf.tokenization.vocab import check_vocab_size, load_vocab
 from bert_tf.training import sources
 from bert_tf.training.masked_lm import MaskedLanguageModel
 from bert_tf.training.optimization import make_optimizer
-from bert_tf.training.pretraining_checks import DROPOUT_FLAGS, SHAPE_FLAGS
+from bert_tf.training.pretraining_checks import SHAPE_FLAGS
 from bert_tf.training.pretraining_data import GoogleRows, PackedRows
 
 
@@ -45,8 +45,8 @@ def load_inputs(options, output_dir):
         raise UserError(
             f"{source.source}: is factorised: pre-train the dense model, then run factorize.py"
         )
-    changes = {n: getattr(options, n) for n in DROPOUT_FLAGS if getattr(options, n) is not None}
-    return dataclasses.replace(source, config=config.replace(**changes)), data
+    config = config.with_dropout(options.hidden_dropout_prob, options.attention_probs_dropout_prob)
+    return dataclasses.replace(source, config=config), data
 
 
 def build(options, source, data):

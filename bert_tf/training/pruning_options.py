@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from bert_tf.config import DROPOUT_RATES
 from bert_tf.errors import UserError
 from bert_tf.options import option, require
 
@@ -139,7 +140,7 @@ class PruningOptions:
             ),
             *(
                 (name, getattr(self, name), 0 <= (getattr(self, name) or 0) < 1, "[0, 1)")
-                for name in ("hidden_dropout_prob", "attention_probs_dropout_prob")
+                for name in DROPOUT_RATES
             ),
         ):
             require(name, value, holds, expected)

@@ -129,6 +129,11 @@ class MaskedLanguageModel(UpdatedModel):
             found += [tf.reduce_sum(losses), tf.reduce_sum(_right(sentence_logits, labels))]
         return tf.stack(found)
 
+    def set_output_bias(self, values):
+        """Gives the predictions' bias these values, float32 [vocab_size]."""
+        bias = self.masked_lm.output_bias
+        bias.assign(np.pad(values, (0, bias.shape[0] - len(values))))
+
     def arrays(self):
         """Returns {Google name: float32 array} of encoder and heads, the vocabulary's true size."""
         size = self.config.vocab_size

@@ -267,6 +267,7 @@ class _Training:
             "lr_decay_interval", "optimizer", "adam_bias_correction", "adam_beta1", "adam_beta2",
             "adam_epsilon", "weight_decay", "clip_norm", "precision", "budget_counts",
             "mlm_probability", "whole_word_masking", "max_eval_steps", "eval_batch_size",
+            "output_bias",
         )  # fmt: skip
         return {
             **{name: getattr(options, name) for name in names},

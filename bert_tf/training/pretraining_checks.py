@@ -8,6 +8,7 @@ from bert_tf.options import require
 SHAPE_FLAGS = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
     "norm_position", "use_bias", "gated_ffn", "max_position_embeddings",
+    "initializer_range",
 )  # fmt: skip
 # Those that nothing but training gives a meaning.
 _TRAIN_ONLY = (
@@ -162,6 +163,12 @@ def _check_effect(options):
     if stray and (shaped or options.probe):
         why = "--probe, which times --probe_shapes" if options.probe else "a model that has a shape"
         raise UserError(f"--{stray[0]} has no effect with {why}")
+    weights = options.model_dir or options.init_checkpoint
+    _contradiction(
+        "output_bias" in options.given
+        and (weights or not options.data_dir or not options.do_train),
+        "--output_bias has no effect without --do_train of a new model on --data_dir",
+    )
 
 
 def _contradiction(found, message):

@@ -4,6 +4,8 @@ import glob
 import math
 import pathlib
 
+import numpy as np
+
 from bert_tf.checkpoints.model_folder import VOCAB_FILE
 from bert_tf.data.pretraining.corpus import Corpus
 from bert_tf.data.pretraining.google_records import GoogleRecords, make_google_dataset
@@ -69,6 +71,15 @@ class PackedRows:
             lower_case = self.do_lower_case if lower_case is None else lower_case
             tokenizer = BertTokenizer(load_vocab(loaded.vocab_file), do_lower_case=lower_case)
             Corpus.open(self.source.folder, tokenizer.fingerprint)
+
+    def log_frequencies(self):
+        """Returns float32 [vocab_size]: log of each token's share of those that may be masked.
+
+        Tokens that do not occur, and special ones, count as occurring once.
+        """
+        counts = self.source.token_counts("train")
+        counts[list(self.source.manifest["special_ids"].values())] = 0
+        return np.log((counts + 1) / (counts + 1).sum()).astype(np.float32)
 
     def dataset(self, **place):
         """Returns the dataset of training batches; `place`: see `make_masked_lm_dataset`."""

@@ -54,6 +54,8 @@ def build(options, source, data):
     model = MaskedLanguageModel(source.config, data.next_sentence, options.seed)
     if source.arrays is None:
         logging.info("the model starts from random weights")
+        if options.output_bias == "frequencies" and options.data_dir:
+            model.set_output_bias(data.log_frequencies())
     else:
         logging.info("\n%s", model.load(source.arrays, source.source).table())
     return model

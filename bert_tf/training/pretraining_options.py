@@ -62,6 +62,14 @@ class PretrainingOptions(RunOptions):
     init_checkpoint: str | None = option(
         None, "Initial weights (checkpoint prefix or folder); random when absent.", _MODEL
     )
+    output_bias: str = option(
+        "frequencies",
+        "What the predictions' bias of a new model starts from: the logarithms of the tokens'"
+        " frequencies in data_dir's rows, so that no update is spent on learning them, or zeros"
+        " (Google's).",
+        _MODEL,
+        ("frequencies", "zeros"),
+    )
     vocab_file: str | None = option(
         None, "vocab.txt for the model folder (with input_file; data_dir has its own).", _MODEL
     )
@@ -80,6 +88,7 @@ class PretrainingOptions(RunOptions):
         False, "A gate on the feed-forward layer, as in GLU variants and Cramming.", _SHAPE
     )
     max_position_embeddings: int = option(512, "The longest sequence.", _SHAPE)
+    initializer_range: float = option(0.02, "Standard deviation of a new model's weights.", _SHAPE)
     hidden_dropout_prob: float | None = option(
         None, "Dropout of embeddings and dense layers; 0.1 in a new model.", _MODEL
     )

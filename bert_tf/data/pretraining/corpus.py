@@ -10,6 +10,7 @@ from bert_tf.data.pretraining.checked_rows import MAX_CORRUPT, CheckedRows
 from bert_tf.errors import UserError
 from bert_tf.tokenization.vocab import load_vocab
 
+_COUNTED_TOKENS = 1 << 22
 _FIELDS = {
     "fingerprint": str,
     "vocab_size": int,
@@ -102,6 +103,14 @@ class Corpus:
           UserError: more than `max_corrupt_rows` different rows of the split are corrupt, or all.
         """
         return self._splits[split].read(row_ids).astype(np.int32)
+
+    def token_counts(self, split):
+        """Returns int64 [vocab_size]: how often each token occurs in a split, or in some of it.
+
+        Of a large split rows all over it are counted, about four million tokens.
+        """
+        rows = self._splits[split].sample(max(1, _COUNTED_TOKENS // self.seq_length))
+        return np.bincount(rows.reshape(-1), minlength=self.vocab_size)
 
     def _open_split(self, split, max_corrupt_rows):
         found = []

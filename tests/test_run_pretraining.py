@@ -296,6 +296,21 @@ def test_pretraining_goes_on_from_a_model_folder(run, tmp_path, rows):
         np.testing.assert_allclose(second[name], value, atol=1e-6, err_msg=name)
 
 
+def test_a_new_model_knows_how_frequent_the_tokens_are(run, tmp_path, rows):
+    """Its first loss is their entropy, or the logarithm of the vocabulary's size without it."""
+    for name in ("frequencies", "zeros"):
+        folder = tmp_path / name
+        still = {"learning_rate": 1e-9, "initializer_range": 1e-6, "output_dir": folder}
+        run(budget="1steps", do_eval=True, output_bias=name, **still)
+    losses = [
+        json.loads((tmp_path / name / "results.json").read_text())["metrics"]["validation"]["loss"]
+        for name in ("frequencies", "zeros")
+    ]
+    manifest = json.loads((rows / "manifest.json").read_text())
+    np.testing.assert_allclose(losses[1], np.log(manifest["vocab_size"]), atol=1e-3)
+    assert abs(losses[0] - manifest["unigram_entropy"]) < 0.1
+
+
 def test_a_marker_fine_tunes_as_it_is(run, tmp_path):
     run(budget="4steps", finetune_time_markers="0.5")
     results = tiny.run(
@@ -426,6 +441,7 @@ def test_tensorboard_has_the_clock(run, tmp_path):
         ({"mlm_probability": 0.25}, "mlm_probability=0.15, this command 0.25"),
         ({"budget_counts": "train"}, "budget_counts=wall, this command train"),
         ({"hidden_size": 32}, "model shape="),
+        ({"output_bias": "zeros"}, "output_bias='frequencies', this command zeros"),
         ({"budget": "900steps"}, "budget kind='time', this command 'steps'"),
     ],
 )

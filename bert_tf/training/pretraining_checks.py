@@ -77,7 +77,7 @@ def _check_ranges(options):
                  "validation_end_proportion", "batch_ramp"):  # fmt: skip
         require(name, getattr(options, name), 0 <= getattr(options, name) < 1, "a number in [0, 1)")
     for name in ("adam_epsilon", "lr_decay_rate", "lr_decay_interval", "lr_power",
-                 "probe_seconds"):  # fmt: skip
+                 "probe_seconds", "initializer_range"):  # fmt: skip
         require(name, getattr(options, name), getattr(options, name) > 0, "a number above 0")
     require("learning_rate", options.learning_rate, options.learning_rate > 0, "a number above 0")
     low, peak = options.minimum_learning_rate, options.learning_rate

@@ -84,6 +84,8 @@ def test_every_option_has_a_group_and_a_sentence():
         ({"do_train": False, "do_eval": True, "budget": "1h"}, "--budget has no effect without"),
         ({"train_batch_size": 10, "gradient_accumulation_steps": 4}, "must divide"),
         ({"hidden_size": 0}, "--hidden_size=0"),
+        ({"initializer_range": 0.0}, "--initializer_range=0"),
+        ({"model_dir": "m", "output_bias": "zeros"}, "--output_bias has no effect without"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_by_name(flags, named):

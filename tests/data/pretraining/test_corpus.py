@@ -34,6 +34,19 @@ def test_rows_in_any_order_over_all_shards(folder):
     np.testing.assert_array_equal(corpus.read("train", some), rows[some])
 
 
+def test_how_often_each_token_occurs(folder):
+    corpus = Corpus.open(folder)
+    rows = corpus.read("train", np.arange(corpus.rows("train")))
+    counts = corpus.token_counts("train")
+    np.testing.assert_array_equal(counts, np.bincount(rows.ravel(), minlength=corpus.vocab_size))
+    damage(folder, 0)
+    corpus = Corpus.open(folder)
+    np.testing.assert_array_equal(
+        corpus.token_counts("train"), counts - np.bincount(rows[0], minlength=len(counts))
+    )
+    assert corpus.corrupt_rows == 0  # it is training that notes them
+
+
 def test_folder_that_is_none(tmp_path):
     with pytest.raises(UserError, match=r"holds no manifest\.json, expected a folder"):
         Corpus.open(tmp_path)

@@ -106,6 +106,7 @@ def test_the_budget_holds_to_the_last_file(run, tmp_path):
     results, _ = run(
         budget="60s", do_eval=True, validation_interval="15s",
         finetune_time_markers="0.25,0.5,1.0", save_checkpoints_minutes=0.25,
+        output_bias="zeros",  # frequencies are all that there is to learn of random text
     )  # fmt: skip
     assert results["stop_reason"] == "budget spent"
     assert 50 < results["spent_seconds"] <= 60

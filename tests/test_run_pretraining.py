@@ -442,7 +442,7 @@ def test_tensorboard_has_the_clock(run, tmp_path):
         ({"mlm_probability": 0.25}, "mlm_probability=0.15, this command 0.25"),
         ({"budget_counts": "train"}, "budget_counts=wall, this command train"),
         ({"hidden_size": 32}, "model shape="),
-        ({"output_bias": "zeros"}, "output_bias='frequencies', this command zeros"),
+        ({"output_bias": "zeros"}, "output_bias='frequencies', this command 'zeros'"),
         ({"budget": "900steps"}, "budget kind='time', this command 'steps'"),
     ],
 )

@@ -125,4 +125,4 @@ def with_biases(config, arrays):
         f"{scope}/bias": np.zeros(d_out, np.float32)
         for scope, (_, d_out) in names.dense_scopes(config).items()
     }
-    return config.replace(use_bias=True), {**arrays, **zeros}
+    return config.replace(use_bias=True), {**zeros, **arrays}

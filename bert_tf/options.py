@@ -7,6 +7,7 @@ import typing
 
 from absl import flags
 
+from bert_tf.config import DROPOUT_RATES
 from bert_tf.errors import UserError
 
 
@@ -28,6 +29,13 @@ def require(name, value, holds, expected):
     """Raises `UserError` unless `holds`: the flag `name` has a `value` other than `expected`."""
     if not holds:
         raise UserError(f"--{name}={value}: expected {expected}")
+
+
+def require_dropout_rates(options):
+    """Raises `UserError` unless the two dropout flags are left out or in [0, 1)."""
+    for name in DROPOUT_RATES:
+        value = getattr(options, name)
+        require(name, value, value is None or 0 <= value < 1, "a number in [0, 1)")
 
 
 def define_flags(cls):

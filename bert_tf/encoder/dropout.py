@@ -28,8 +28,9 @@ def dropout_seed(seed):
 class Dropout(keras.layers.Layer):
     """Zeroes entries with probability `rate` in training and scales the rest by 1 / (1 - rate).
 
-    In bfloat16 and float16 the rate is rounded to a multiple of 2^-16 (TensorFlow's own dropout
-    rounds it to one of 2^-7 and of 2^-10): 16 random bits decide an entry, half of what it draws.
+    Inside `dropout_seed`, in bfloat16 and float16, the rate is rounded to a multiple of 2^-16
+    (TensorFlow's own dropout rounds it to one of 2^-7 and of 2^-10): 16 random bits decide an
+    entry, half of what it draws.
 
     Args:
       rate: float in [0, 1).

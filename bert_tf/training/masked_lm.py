@@ -131,8 +131,7 @@ class MaskedLanguageModel(UpdatedModel):
 
     def set_output_bias(self, values):
         """Gives the predictions' bias these values, float32 [vocab_size]."""
-        bias = self.masked_lm.output_bias
-        bias.assign(np.pad(values, (0, bias.shape[0] - len(values))))
+        self.masked_lm.output_bias.assign(self._padded(values))
 
     def arrays(self):
         """Returns {Google name: float32 array} of encoder and heads, the vocabulary's true size."""
@@ -150,12 +149,12 @@ class MaskedLanguageModel(UpdatedModel):
         Returns:
           A `LoadReport`.
         """
-        padding = self.encoder.config.vocab_size - self.config.vocab_size
-        arrays = {
-            name: np.pad(x, [(0, padding)] + [(0, 0)] * (x.ndim - 1)) if name in _PADDED else x
-            for name, x in arrays.items()
-        }
+        arrays = {name: self._padded(x) if name in _PADDED else x for name, x in arrays.items()}
         return assign_arrays(self.model_weights, arrays, source)
+
+    def _padded(self, array):
+        padding = self.encoder.config.vocab_size - self.config.vocab_size
+        return np.pad(array, [(0, padding)] + [(0, 0)] * (array.ndim - 1))
 
 
 def _right(logits, labels):

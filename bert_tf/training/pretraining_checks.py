@@ -1,9 +1,8 @@
 """Which options of run_pretraining.py go together (no TensorFlow)."""
 
 from bert_tf.budget import parse_interval
-from bert_tf.config import DROPOUT_RATES
 from bert_tf.errors import UserError
-from bert_tf.options import require
+from bert_tf.options import require, require_dropout_rates
 
 SHAPE_FLAGS = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
@@ -17,7 +16,7 @@ _TRAIN_ONLY = (
     "learning_rate", "lr_schedule", "minimum_learning_rate", "lr_power", "lr_decay_rate",
     "lr_decay_interval", "warmup_proportion", "optimizer", "adam_bias_correction", "adam_beta1",
     "adam_beta2", "adam_epsilon", "weight_decay", "clip_norm", "train_batch_size", "batch_ramp",
-    "gradient_accumulation_steps", "log_steps", "log_data_order", "recipe",
+    "gradient_accumulation_steps", "log_steps", "log_data_order", "recipe", "output_bias",
 )  # fmt: skip
 _VALIDATION = (
     "validation_interval", "validation_begin_interval", "validation_end_interval",
@@ -92,9 +91,7 @@ def _check_ranges(options):
         value = getattr(options, name)
         if isinstance(value, int) and not isinstance(value, bool):
             require(name, value, value >= 1, "1 or more")
-    for name in DROPOUT_RATES:
-        value = getattr(options, name)
-        require(name, value, 0 <= (value or 0) < 1, "a number in [0, 1)")
+    require_dropout_rates(options)
 
 
 def _check_budget(options):
@@ -165,9 +162,8 @@ def _check_effect(options):
         raise UserError(f"--{stray[0]} has no effect with {why}")
     weights = options.model_dir or options.init_checkpoint
     _contradiction(
-        "output_bias" in options.given
-        and (weights or not options.data_dir or not options.do_train),
-        "--output_bias has no effect without --do_train of a new model on --data_dir",
+        "output_bias" in options.given and bool(weights or not options.data_dir),
+        "--output_bias has no effect but on a new model and with --data_dir",
     )
 
 

@@ -2,9 +2,8 @@
 
 import dataclasses
 
-from bert_tf.config import DROPOUT_RATES
 from bert_tf.errors import UserError
-from bert_tf.options import option, require
+from bert_tf.options import option, require, require_dropout_rates
 
 GROUP = "Pruning: masks on a factorised model (factorize.py makes one)"
 TEACHER_GROUP = "Distillation"
@@ -138,12 +137,9 @@ class PruningOptions:
                     "distillation_label_weight",
                 )
             ),
-            *(
-                (name, getattr(self, name), 0 <= (getattr(self, name) or 0) < 1, "[0, 1)")
-                for name in DROPOUT_RATES
-            ),
         ):
             require(name, value, holds, expected)
+        require_dropout_rates(self)
         stray = sorted(TEACHER_FLAGS & self.given)
         if stray and not self.teacher_model_dir:
             raise UserError(f"--{stray[0]} has no effect without --teacher_model_dir")

@@ -82,10 +82,11 @@ def test_every_option_has_a_group_and_a_sentence():
         ({"model_dir": "m", "hidden_size": 64}, "--hidden_size has no effect with a model"),
         ({"model_dir": "m", "init_checkpoint": "c"}, "--model_dir names shape and weights"),
         ({"do_train": False, "do_eval": True, "budget": "1h"}, "--budget has no effect without"),
+        ({"do_train": False, "do_eval": True, "output_bias": "zeros"}, "--output_bias has no eff"),
         ({"train_batch_size": 10, "gradient_accumulation_steps": 4}, "must divide"),
         ({"hidden_size": 0}, "--hidden_size=0"),
         ({"initializer_range": 0.0}, "--initializer_range=0"),
-        ({"model_dir": "m", "output_bias": "zeros"}, "--output_bias has no effect without"),
+        ({"model_dir": "m", "output_bias": "zeros"}, "--output_bias has no effect but on a new"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_by_name(flags, named):

@@ -32,7 +32,7 @@ FLAGS = {
 STEPS = 12
 SCHEDULE = {"freeze_policy": "schedule", "freeze_schedule": "0.2:1,0.6:2"}  # after 2 and 7 updates
 # Updates 3, 6 and 9 are tested.
-AUTOFREEZE = {"freeze_policy": "autofreeze", "num_intervals": 4, "percentile": 90.0}
+AUTOFREEZE = {"freeze_policy": "autofreeze", "num_intervals": 4, "percentile": 50.0}
 KILLED_AT = 8  # in the middle of an interval, and of filling the cache of the second depth
 
 

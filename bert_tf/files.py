@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import tempfile
 
 from bert_tf.errors import UserError
@@ -70,6 +71,47 @@ def atomic_path(path):
     finally:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
+
+
+@contextlib.contextmanager
+def new_folder(folder):
+    """Context: yields an empty folder that takes the place of `folder` on success, else goes.
+
+    A kill leaves the old folder or the new one; between two renames it leaves the old one under
+    another name, which `finish_replacing` undoes.
+
+    Raises:
+      UserError: any OSError inside, naming `folder`.
+    """
+    folder = pathlib.Path(folder)
+    temporary, old = _beside(folder)
+    try:
+        finish_replacing(folder)
+        temporary.mkdir(parents=True)
+        yield temporary
+        if folder.exists():
+            folder.rename(old)
+        temporary.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as e:
+        raise UserError(f"{folder}: cannot write: {e.strerror or e}") from e
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def finish_replacing(folder):
+    """Puts right what a kill within `new_folder` left: the old folder gets its name back."""
+    folder = pathlib.Path(folder)
+    temporary, old = _beside(folder)
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    for path in (old, temporary):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _beside(folder):
+    """The names of the new and of the old folder while `folder` is replaced."""
+    return [folder.with_name(f".{folder.name}.{name}") for name in ("new", "old")]
 
 
 def make_output_dir(path, flag="output_dir"):

@@ -2,15 +2,13 @@
 
 import contextlib
 import json
-import os
-import pathlib
 import random
-import shutil
 
 import numpy as np
 import pytest
 
 from tests import tiny
+from tests.killer import Killed, Killer
 
 COMMON = {
     "do_train": True,
@@ -23,50 +21,6 @@ COMMON = {
 }
 STEPS = 8
 QUICK, ALL = 10, 200
-
-
-class Killed(BaseException):
-    """Stands for the end of the process: nothing catches it."""
-
-
-class Killer:
-    """Ends the process at the n-th thing that it does to a file, an update or an evaluation.
-
-    From then on it can do nothing more, so that no `finally` tidies up.
-    """
-
-    CALLS = (
-        (os, "replace"),
-        (os, "rename"),
-        (os, "unlink"),
-        (pathlib.Path, "rename"),
-        (pathlib.Path, "unlink"),
-        (pathlib.Path, "mkdir"),
-        (shutil, "rmtree"),
-    )
-
-    def __init__(self, monkeypatch, at):
-        from bert_tf.training.evaluation import Evaluator
-        from bert_tf.training.update import UpdatedModel
-
-        self.left, self.dead = at, False
-        for owner, name in (*self.CALLS, (Evaluator, "evaluate"), (UpdatedModel, "train_step")):
-            monkeypatch.setattr(owner, name, self._wrapped(getattr(owner, name)))
-
-    def _wrapped(self, real):
-        def call(*args, **kwargs):
-            self._tick()
-            value = real(*args, **kwargs)
-            self._tick()
-            return value
-
-        return call
-
-    def _tick(self):
-        self.left -= 1
-        if self.dead or self.left == 0:
-            self.dead = True
-            raise Killed
 
 
 @pytest.fixture(scope="module", autouse=True)

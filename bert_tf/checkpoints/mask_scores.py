@@ -44,6 +44,8 @@ def read_scores(folder, shapes):
         found = scores[scope].shape if scope in scores else None
         if found != (rank,):
             raise UserError(f"{path}: {scope} has {found} scores, the model's kernel {rank} ranks")
+        if not np.isfinite(scores[scope]).all():
+            raise UserError(f"{path}: a score of {scope} is not finite: run factorize.py again")
     return {scope: scores[scope] for scope in shapes}
 
 

@@ -165,6 +165,13 @@ def table(text):
     return np.array([line.split("\t") for line in text.splitlines()], np.float64)
 
 
+def assert_same_weights(found, expected, bits):
+    if bits:
+        return tiny.assert_same_bits(found, expected)
+    for name in expected:  # what a cache lost is computed in another batch, and rounded otherwise
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-6, err_msg=name)
+
+
 HISTORIES = [
     pytest.param(seed, marks=[pytest.mark.slow] if seed >= QUICK else []) for seed in range(ALL)
 ]
@@ -188,5 +195,5 @@ def test_reports_are_of_the_saved_weights(
         assert results["metrics_step"] == results["best"]["step"]
         tiny.assert_same_bits(tiny.arrays_of(tmp_path), tiny.arrays_of(tmp_path / "best"))
     elif results["stop_reason"] == "finished":
-        tiny.assert_same_bits(tiny.arrays_of(tmp_path), final_weights[kind])
+        assert_same_weights(tiny.arrays_of(tmp_path), final_weights[kind], bits=kind != "frozen")
     assert results["stop_reason"] == "finished" or flags.get("early_stopping_patience")

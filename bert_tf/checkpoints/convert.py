@@ -3,7 +3,7 @@
 import pathlib
 
 from bert_tf import files
-from bert_tf.checkpoints import copying, huggingface, model_folder, tf_models
+from bert_tf.checkpoints import copying, head, huggingface, model_folder, tf_models
 from bert_tf.checkpoints.report import LoadReport
 from bert_tf.errors import UserError
 
@@ -49,6 +49,7 @@ def _write_huggingface(output, config, model):
 def _write_tf_models(output, config, model):
     folder = pathlib.Path(output)
     left = tf_models.write(folder / model_folder.CHECKPOINT, config, model.arrays)
+    config = head.without_names(config, model.arrays, model.task)
     config.save(folder / model_folder.CONFIG_FILE)
     if model.vocab_file:
         copying.copy_file(model.vocab_file, folder / model_folder.VOCAB_FILE)

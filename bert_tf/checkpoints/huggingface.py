@@ -3,7 +3,7 @@
 import pathlib
 
 from bert_tf import files
-from bert_tf.checkpoints import copying, huggingface_names, shapes, tensor_files
+from bert_tf.checkpoints import copying, head, huggingface_names, shapes, tensor_files
 from bert_tf.config import BertConfig
 from bert_tf.errors import UserError
 
@@ -34,7 +34,6 @@ _SHARED_KEYS = (
 )
 # Their defaults where they differ from Google's.
 _DEFAULTS = {"vocab_size": 30522, "type_vocab_size": 2}
-_KEPT_KEYS = ("id2label", "label2id", "problem_type")
 
 
 def read(folder):
@@ -45,18 +44,21 @@ def read(folder):
         shards, or pytorch_model.bin, sharded or not, where torch is installed).
 
     Returns:
-      (config, arrays, left): a `BertConfig` (label names and lower-casing, when the folder tells
-      them, in `config.extra`), {Google name: float32 array}, and {tensor: reason} of what was not
-      taken.
+      (config, arrays, left): a `BertConfig` (what describes a classifier, and lower-casing, when
+      the folder tells them, in `config.extra`), {Google name: float32 array}, and {tensor:
+      reason} of what was not taken.
 
     Raises:
       UserError: a file is missing or damaged, the model is no BERT encoder, or a tensor is missing
-        or of another shape than config.json says.
+        or of another shape than config.json says, or config.json contradicts itself about labels.
     """
     folder = pathlib.Path(folder)
     config = read_config(folder)
     arrays, left = huggingface_names.to_google(tensor_files.read(folder), config, folder)
     shapes.check_shapes(config, arrays, folder)
+    config = head.without_names(config, arrays, None)
+    if "output_bias" in arrays:
+        head.of_config(config.extra, len(arrays["output_bias"]), folder / "config.json")
     return config, arrays, left
 
 
@@ -82,8 +84,8 @@ def read_config(folder):
             f"{path}: hidden_act must be one of {', '.join(_ACTIVATIONS)}, found {act!r}"
         )
     values = {**_DEFAULTS, **{k: theirs[k] for k in _SHARED_KEYS if k in theirs}}
-    if _has_label_names(theirs.get("id2label")):
-        values.update({k: theirs[k] for k in _KEPT_KEYS if k in theirs})
+    # transformers writes null for what is not set.
+    values.update({k: theirs[k] for k in head.CONFIG_KEYS if theirs.get(k) is not None})
     lower = _lower_cased(folder)
     if lower is not None:
         values["do_lower_case"] = lower
@@ -91,12 +93,6 @@ def read_config(folder):
         return BertConfig.from_dict({**values, "hidden_act": _ACTIVATIONS[act]})
     except UserError as e:
         raise UserError(f"{path}: {e}") from e
-
-
-def _has_label_names(id2label):
-    return isinstance(id2label, dict) and not all(
-        isinstance(label, str) and label.startswith("LABEL_") for label in id2label.values()
-    )
 
 
 def _lower_cased(folder):
@@ -133,7 +129,8 @@ def write(folder, config, arrays, vocab_file=None, task=None, do_lower_case=None
     if do_lower_case is None:
         do_lower_case = config.extra.get("do_lower_case")
     files.make_output_dir(folder, "output")
-    files.write_json(folder / "config.json", _their_config(config, arrays, task))
+    theirs = {**_their_config(config, arrays), **head.to_config(config, arrays, task, folder)}
+    files.write_json(folder / "config.json", theirs)
     tokenizer = {"tokenizer_class": "BertTokenizer"}
     tokenizer["model_max_length"] = config.max_position_embeddings
     if do_lower_case is not None:
@@ -145,7 +142,7 @@ def write(folder, config, arrays, vocab_file=None, task=None, do_lower_case=None
     return left
 
 
-def _their_config(config, arrays, task):
+def _their_config(config, arrays):
     theirs = {k: getattr(config, k) for k in _SHARED_KEYS}
     act = config.hidden_act
     theirs.update(
@@ -156,21 +153,6 @@ def _their_config(config, arrays, task):
         position_embedding_type="absolute",
         torch_dtype="float32",
     )
-    if "output_weights" not in arrays:
-        return theirs
-    theirs.update({k: config.extra[k] for k in _KEPT_KEYS if k in config.extra})
-    count = len(arrays["output_bias"])
-    labels = (task or {}).get("labels")
-    if labels is None and "id2label" not in theirs:
-        labels = [f"LABEL_{i}" for i in range(count)]
-    if labels is not None:
-        if len(labels) != count:
-            raise UserError(f"the task has {len(labels)} labels, output_weights has {count} rows")
-        theirs["id2label"] = {str(i): str(label) for i, label in enumerate(labels)}
-        theirs["label2id"] = {str(label): i for i, label in enumerate(labels)}
-    if task:
-        regression = task.get("labels") is None
-        theirs["problem_type"] = "regression" if regression else "single_label_classification"
     return theirs
 
 

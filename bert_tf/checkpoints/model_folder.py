@@ -11,6 +11,7 @@ from bert_tf.checkpoints import (
     bundle,
     copying,
     google,
+    head,
     huggingface,
     shapes,
     tensor_files,
@@ -115,6 +116,7 @@ def save_model_folder(path, config, arrays, vocab_file=None, task=None, checkpoi
     """
     folder = pathlib.Path(path)
     shapes.check_shapes(config, arrays, folder)
+    config = head.without_names(config, arrays, task)
     files.make_output_dir(folder, "output_dir")
     with bundle.atomic_prefix(folder / checkpoint) as temporary:
         google.save_arrays(temporary, arrays)  # where a full disk shows, before anything changed

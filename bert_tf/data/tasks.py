@@ -8,7 +8,7 @@ from bert_tf.data.custom import custom_task
 from bert_tf.data.task import Task
 from bert_tf.errors import UserError
 
-__all__ = ["TASK_NAMES", "Task", "custom_task", "get_task", "task_from_json"]
+__all__ = ["TASK_NAMES", "Task", "canonical_name", "custom_task", "get_task", "task_from_json"]
 
 _TASKS = {
     "cola": glue.cola,
@@ -48,6 +48,13 @@ _ALIASES = {
 }
 
 
+def canonical_name(name):
+    """Returns the one of `TASK_NAMES` that `name`, in any case or an alias, means, else None."""
+    key = name.strip().lower().replace("_", "-")
+    key = _ALIASES.get(key, key)
+    return key if key in _TASKS else None
+
+
 def get_task(name, language="zh"):
     """Returns the `Task` called `name`.
 
@@ -58,9 +65,8 @@ def get_task(name, language="zh"):
     Raises:
       UserError: no such task, or no language code.
     """
-    key = name.strip().lower().replace("_", "-")
-    key = _ALIASES.get(key, key)
-    if key not in _TASKS:
+    key = canonical_name(name)
+    if key is None:
         raise UserError(
             f"--task_name={name}: unknown task, expected one of {', '.join(TASK_NAMES)}, custom"
         )

@@ -1,12 +1,12 @@
 """The rows or passages that a factorisation goes by, and the statistics of a model on them."""
 
-import dataclasses
 import pathlib
 import random
 import tempfile
 
 from absl import logging
 
+from bert_tf.checkpoints import head_matching
 from bert_tf.checkpoints.case import check_case
 from bert_tf.data.examples import Examples
 from bert_tf.data.features import build_features
@@ -57,10 +57,16 @@ def statistics_of_task(model, method, flags, *, examples=1280, max_seq_length=No
         do_train=True, model_dir=model.source, max_seq_length=length, truncation=truncation,
         given=given, **flags,
     )  # fmt: skip
+    task = inputs.task_of(options, model)
+    classifier = head_matching.matched(model, task)
+    if method in _LABELLED:
+        advice = "give the model fine-tuned on it, or --method=whitened"
+        head_matching.require(classifier, task, advice)
+    arrays = classifier.arrays
+    labels = len(arrays["output_bias"]) if "output_bias" in arrays else None
     with tempfile.TemporaryDirectory() as scratch:
-        data = inputs.build(options, model, pathlib.Path(scratch))
-        labels = _outputs(model, data.task, method)
-        return collect(model.config, model.arrays, data.train, method, labels, examples, seed)
+        data = inputs.build(options, model, task, pathlib.Path(scratch))
+        return collect(model.config, arrays, data.train, method, labels, examples, seed)
 
 
 def statistics_of_text(
@@ -96,32 +102,6 @@ def statistics_of_text(
         "%d passages of %s, %.1f tokens on average", len(store), path, store.lengths.mean()
     )
     return collect(model.config, model.arrays, store, "whitened", None, examples, seed)
-
-
-def without_classifier(model):
-    """Returns the `LoadedModel` without classifier and task, which `left` then names."""
-    dropped = [name for name in model.arrays if name in ("output_weights", "output_bias")]
-    return dataclasses.replace(
-        model,
-        arrays={name: array for name, array in model.arrays.items() if name not in dropped},
-        task=None,
-        left={**model.left, **dict.fromkeys(dropped, "classifier, not kept without --finetuned")},
-    )
-
-
-def _outputs(model, task, method):
-    """Outputs of the classifier to run, None for the encoder alone."""
-    wanted = 1 if task.labels is None else len(task.labels)
-    known = (model.task or {}).get("task_name", task.name)
-    found = len(model.arrays["output_bias"]) if "output_bias" in model.arrays else None
-    if found == wanted and known == task.name:
-        return wanted
-    if method in _LABELLED:
-        raise UserError(
-            f"{model.source}: its classifier is for task {known} with {found} outputs, the data are"
-            f" of {task.name} with {wanted}: give the model fine-tuned on it, or --method=whitened"
-        )
-    return None
 
 
 def _draw_passages(path, count, seed):

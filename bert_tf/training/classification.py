@@ -199,6 +199,7 @@ def _identity(job, plan):
     return {
         **{name: getattr(options, name) for name in names},
         "task": job.task.name,
+        "labels": job.task.to_json()["labels"],
         "training data": job.data.train.fingerprint,
         "initial weights": _digest(job.source.arrays),
         "model shape": job.source.config.to_dict(),

@@ -5,7 +5,10 @@ import pathlib
 
 from absl import logging
 
+from bert_tf import files
+from bert_tf.checkpoints import head, head_matching
 from bert_tf.checkpoints.case import check_case
+from bert_tf.checkpoints.model_folder import TASK_FILE
 from bert_tf.data import tfrecord
 from bert_tf.data.features import build_features
 from bert_tf.data.tasks import custom_task, get_task, task_from_json
@@ -42,11 +45,11 @@ class Inputs:
     pad_to: int | None
 
 
-def build(options, source, output_dir):
-    """Builds `Inputs` as `options` say for the model `source` (`LoadedModel`).
+def build(options, source, task, output_dir):
+    """Builds `Inputs` as `options` say for the model `source` (`LoadedModel`) and its `task_of`.
 
     Raises:
-      UserError: anything wrong with vocabulary, task, files or lengths.
+      UserError: anything wrong with vocabulary, files or lengths.
     """
     saved = source.task or {}
     if source.vocab_file is None:
@@ -61,7 +64,6 @@ def build(options, source, output_dir):
             f"--max_seq_length={length}: the model's position table (max_position_embeddings in"
             f" its configuration) has {source.config.max_position_embeddings} rows"
         )
-    task = _task(options, saved)
     builder = _Builder(options, task, vocab, lower_case, length, truncation, output_dir)
     train = builder.store("train", "train") if options.do_train else None
     if train is not None and train.labels is None:
@@ -123,6 +125,7 @@ class _Builder:
 
     def _records(self, path):
         labels = self.task.labels
+        _check_positions(path.parent, self.task)
         store = tfrecord.read_tfrecord(
             path, regression=labels is None, num_labels=len(labels or ()) or None
         )
@@ -156,13 +159,20 @@ def _lower_case(options, source, vocab):
     return lower_case
 
 
-def _task(options, saved):
-    """The task that the flags name, or the one that the model was fine-tuned on."""
+def task_of(options, source):
+    """Returns the `Task` that the flags name, or the one that the model was fine-tuned on.
+
+    Its labels are in the order of --labels, else of the model's head if that has the same ones.
+
+    Raises:
+      UserError: no such task, it lacks a flag or a file, or one of the flags does not belong to it.
+    """
+    saved = source.task or {}
     name = (options.task_name or saved.get("task_name") or "").lower()
     if not name:
         raise UserError("--task_name is required: the model folder records no task")
     if name == "custom":
-        return _custom_task(options, saved)
+        return _custom_task(options, saved, head.describe(source))
     stray = sorted(CUSTOM_FLAGS & options.given)
     if stray:
         raise UserError(f"--{stray[0]} needs --task_name=custom, the task is {name}")
@@ -173,8 +183,14 @@ def _task(options, saved):
     return get_task(name, language=options.xnli_language)
 
 
-def _custom_task(options, saved):
-    """The user's own files; what flags leave out is as the model was fine-tuned."""
+def _custom_task(options, saved, trained):
+    """The user's own files; what flags leave out is as the model was fine-tuned.
+
+    Args:
+      options: `ClassifierOptions`.
+      saved: dict of task.json.
+      trained: the model's `head.Head`, or None.
+    """
     if options.data_dir is not None:
         raise UserError(
             "--data_dir has no effect on the custom task, which reads --train_file, --dev_file"
@@ -187,11 +203,32 @@ def _custom_task(options, saved):
     }
     arguments |= {name: getattr(options, name) for name in ("train_file", "dev_file", "test_file")}
     labels = options.labels.split(",") if options.labels else None
-    saved_labels = known.get("labels")
-    regression = options.regression or ("labels" in known and saved_labels is None)
-    if labels is None and saved_labels and not options.do_train:
-        labels = saved_labels
-    task = custom_task(**arguments, labels=labels, regression=regression)
-    if labels is None and saved_labels and set(saved_labels) == set(task.labels or ()):
-        task = custom_task(**arguments, labels=saved_labels)  # the order of the trained head
+    if options.regression or labels is not None:
+        return custom_task(**arguments, labels=labels, regression=options.regression)
+    own = trained is not None and (bool(known) or not options.do_train)
+    if own and trained.regression:
+        return custom_task(**arguments, regression=True)
+    trained_labels = trained and trained.labels
+    if trained_labels and not options.do_train:
+        return custom_task(**arguments, labels=trained_labels)
+    task = custom_task(**arguments)
+    if trained_labels and set(trained_labels) == set(task.labels):
+        task = custom_task(**arguments, labels=trained_labels)  # the order of the trained head
     return task
+
+
+def _check_positions(folder, task):
+    """Refuses TFRecord files of a run whose labels, by its task.json, had other positions."""
+    path = folder / TASK_FILE
+    if not path.exists():
+        return
+    saved = files.read_json(path, "task description")
+    written = head.of_task(saved, len(saved.get("labels") or [0]), path)
+    order, _ = head_matching.order_of(written, task)
+    if order is None or order != sorted(order):
+        found = "scores" if task.labels is None else f"labels {head.listed(task.labels)}"
+        raise UserError(
+            f"{path}: the label_ids of the TFRecord files beside it are those of {written.text()},"
+            f" and task {task.name} has {found}: name the task and the --labels they were written"
+            " with"
+        )

@@ -335,13 +335,37 @@ def test_calibration_takes_the_gradients_of_the_right_labels(models, rows, tmp_p
     assert "output_bias" not in seen[-1][0]
 
 
-def test_a_broken_task_file_is_named(models, rows, tmp_path):
+def test_the_numbers_of_an_official_task_are_predicted_for_own_files(
+    models, rows, tmp_path, caplog
+):
+    flags = own(rows, "numbers", "dev", "test")
+    tiny.run(
+        do_eval=True, do_predict=True, **flags, max_seq_length=16, model_dir=models["sst-2"],
+        output_dir=tmp_path,
+    )  # fmt: skip
+    assert "trained for task sst-2 with 2 outputs (labels 0, 1): assumed to mean" in caplog.text
+    assert set(answers(tmp_path)) <= {"0", "1"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"labels": ["neg", "neutral", "pos"]}, r"task\.json: labels must be 2 different names"),
+        ({"labels": None}, r"task\.json: labels must be 2 different names, .* \(null is for one"),
+        ({"task_name": "sst-2"}, r"task\.json: the labels of task sst-2 are \['0', '1'\], found"),
+        ({"task_name": "snips"}, r"task\.json: task_name 'snips' is an unknown task"),
+        ({"task_name": 5}, "--task_name is required"),
+    ],
+    ids=str,
+)
+def test_a_broken_task_file_is_named(rows, tmp_path, changes, expected):
     model = tiny.make_classifier(tmp_path / "m", ["neg", "pos"])
-    task = {**task_of(model), "labels": ["neg", "neutral", "pos"]}
-    (model / "task.json").write_text(json.dumps(task))
-    flags = {"do_predict": True, "test_file": rows["words"], "output_dir": tmp_path / "out"}
-    with pytest.raises(UserError, match=r"task\.json: labels must be 2 different names, .*found"):
-        tiny.run(**flags, model_dir=model)
+    (model / "task.json").write_text(json.dumps({**task_of(model), **changes}))
+    flags = {"do_predict": True, "model_dir": model, "output_dir": tmp_path / "out"}
+    official = changes.get("task_name") in ("sst-2", "snips")
+    flags |= {"data_dir": tmp_path} if official else {"test_file": rows["words"]}
+    with pytest.raises(UserError, match=expected):
+        tiny.run(**flags)
 
 
 def test_columns_are_found_by_name_in_each_file(models, tmp_path):

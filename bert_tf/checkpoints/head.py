@@ -45,11 +45,8 @@ class Head:
         what = "a score" if self.regression else "labels without names"
         if self.labels:
             what = f"labels {listed(self.labels)}"
-        return f"{self._task} with {outputs_text(self.outputs)} ({what})"
-
-    @property
-    def _task(self):
-        return f"task {self.task_name}" if self.task_name else "a task that is not recorded"
+        task = f"task {self.task_name}" if self.task_name else "a task that is not recorded"
+        return f"{task} with {outputs_text(self.outputs)} ({what})"
 
 
 def describe(model):
@@ -148,15 +145,16 @@ def to_config(config, arrays, task, where):
     if task is None:
         head = of_config(config.extra, outputs, f"{where}: the configuration")
         keys = {key: config.extra[key] for key in CONFIG_KEYS if key in config.extra}
-        return keys if head.labels or head.fault else {**keys, **_numbered_names(outputs)}
+        if head.fault and "id2label" in keys:
+            return keys
+        return {**keys, **_both_ways(head.labels or _defaults(outputs))}
     head = of_task(task, outputs, f"{where}: task.json")
-    names = dict(enumerate(head.labels)) if head.labels else None
     kind = "regression" if head.regression else "single_label_classification"
     return {
         "architectures": ["BertForSequenceClassification"],
         "problem_type": kind,
         **({"finetuning_task": head.task_name} if head.task_name else {}),
-        **(_numbered_names(outputs) if names is None else _both_ways(names)),
+        **_both_ways(head.labels or _defaults(outputs)),
     }
 
 
@@ -241,14 +239,10 @@ def _defaults(outputs):
     return tuple(f"LABEL_{i}" for i in range(outputs))
 
 
-def _numbered_names(outputs):
-    return _both_ways(dict(enumerate(_defaults(outputs))))
-
-
 def _both_ways(names):
     return {
-        "id2label": {str(i): name for i, name in names.items()},
-        "label2id": {name: i for i, name in names.items()},
+        "id2label": {str(i): name for i, name in enumerate(names)},
+        "label2id": {name: i for i, name in enumerate(names)},
     }
 
 

@@ -107,12 +107,18 @@ def task_from_json(value, *, train_file=None, dev_file=None, test_file=None):
             labels=labels,
             regression=labels is None,
         )
+    if canonical_name(name) is None:
+        known = ", ".join(TASK_NAMES)
+        raise UserError(
+            f"task.json: task_name {name!r} is an unknown task, expected one of {known}, custom:"
+            " give --task_name"
+        )
     task = get_task(name, value.get("language", "zh"))
     if "labels" not in value:
         return task
     if sorted(labels or ()) != sorted(task.labels or ()):
         raise UserError(
             f"task.json: the labels of task {name} are {task.labels and list(task.labels)},"
-            f" found {labels}"
+            f" found {labels}: correct the file, or give --task_name and a model with these labels"
         )
     return dataclasses.replace(task, labels=None if labels is None else tuple(labels))

@@ -168,9 +168,10 @@ def task_of(options, source):
       UserError: no such task, it lacks a flag or a file, or one of the flags does not belong to it.
     """
     saved = source.task or {}
-    name = (options.task_name or saved.get("task_name") or "").lower()
-    if not name:
+    name = options.task_name or saved.get("task_name")
+    if not name or not isinstance(name, str):
         raise UserError("--task_name is required: the model folder records no task")
+    name = name.lower()
     if name == "custom":
         return _custom_task(options, saved, head.describe(source))
     stray = sorted(CUSTOM_FLAGS & options.given)
@@ -178,9 +179,12 @@ def task_of(options, source):
         raise UserError(f"--{stray[0]} needs --task_name=custom, the task is {name}")
     if not options.data_dir and not options.tfrecord_dir:
         raise UserError("--data_dir is required: the folder with the task's files")
-    if not options.task_name:
+    if options.task_name:
+        return get_task(name, language=options.xnli_language)
+    try:
         return task_from_json(saved)
-    return get_task(name, language=options.xnli_language)
+    except UserError as e:
+        raise UserError(f"{source.source}: {e}") from e
 
 
 def _custom_task(options, saved, trained):

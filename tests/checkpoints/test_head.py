@@ -44,6 +44,8 @@ def test_outputs_are_found_by_name():
     assert order_of(of_config(named(*NLI)), get_task("mnli")) == [2, 0, 1]
     assert order_of(of_task("custom", ["pos", "neg"]), custom("neg", "pos")) == [1, 0]
     assert order_of(of_config(named(" Neutral ", "ENTAILMENT", "Contradiction")), get_task("xnli"))
+    assert order_of(of_task("mnli", list(NLI)), custom(*NLI[::2])) is None
+    assert order_of(of_task("mnli", list(NLI)), custom(*NLI[::-1])) == [2, 1, 0]
     assert order_of(of_task("custom", ["a", "A"]), custom("A", "a")) == [1, 0]
     assert order_of(of_config(named("a", "A")), custom("A", "b")) is None
     assert order_of(of_config(named("A", "b")), custom("a", "A")) is None

@@ -4,7 +4,7 @@ import dataclasses
 import re
 
 from bert_tf.data import documents, glue
-from bert_tf.data.custom import custom_task
+from bert_tf.data.custom import COLUMNS, custom_task
 from bert_tf.data.task import Task
 from bert_tf.errors import UserError
 
@@ -98,12 +98,11 @@ def task_from_json(value, *, train_file=None, dev_file=None, test_file=None):
     ):
         raise UserError("task.json: labels must be a list of text, or null for regression")
     if name == "custom":
-        columns = ("text_column", "text_pair_column", "label_column")
         return custom_task(
             train_file,
             dev_file,
             test_file,
-            **{column: value.get(column) for column in columns},
+            **{column: value.get(column) for column in COLUMNS},
             labels=labels,
             regression=labels is None,
         )

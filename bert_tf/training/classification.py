@@ -228,7 +228,10 @@ def _predict(job):
     for index, (split, store) in enumerate(job.data.test.items()):
         logits = evaluator.logits(store)
         if job.chief:
-            evaluation.write_predictions(job.output_dir, logits, job.task, split, index == 0)
+            numbers = job.data.test_rows.get(split)
+            evaluation.write_predictions(
+                job.output_dir, logits, job.task, split, index == 0, numbers
+            )
     job.seconds["prediction"] = evaluator.seconds
 
 

@@ -9,7 +9,7 @@ from bert_tf import files
 from bert_tf.checkpoints import head, head_matching
 from bert_tf.checkpoints.case import check_case
 from bert_tf.checkpoints.model_folder import TASK_FILE
-from bert_tf.data import tfrecord
+from bert_tf.data import class_labels, tfrecord
 from bert_tf.data.features import build_features
 from bert_tf.data.tasks import custom_task, get_task, task_from_json
 from bert_tf.errors import UserError
@@ -33,6 +33,7 @@ class Inputs:
       truncation: what stays of longer single texts.
       do_lower_case: how the text was tokenised.
       pad_to: length to pad every batch to, or None.
+      test_rows: {split name: `RowNumbers`} of the test splits that come from the task's files.
     """
 
     task: object
@@ -43,6 +44,7 @@ class Inputs:
     truncation: str
     do_lower_case: bool
     pad_to: int | None
+    test_rows: dict
 
 
 def build(options, source, task, output_dir):
@@ -69,10 +71,13 @@ def build(options, source, task, output_dir):
     if train is not None and train.labels is None:
         raise UserError("the training examples carry no labels")
     dev = {s: builder.store(s, "dev") for s in task.dev_splits} if options.do_eval else {}
+    if task.labels is not None:
+        evaluated = {split: store.labels for split, store in dev.items()}
+        class_labels.report(task.labels, train and train.labels, evaluated)
     test = {s: builder.store(s, "test") for s in task.test_splits} if options.do_predict else {}
     return Inputs(
         builder.task, train, dev, test, length, truncation, lower_case,
-        length if options.pad_to_max_length else None,
+        length if options.pad_to_max_length else None, builder.test_rows,
     )  # fmt: skip
 
 
@@ -88,6 +93,7 @@ class _Builder:
         self.feature_dir = pathlib.Path(options.feature_dir or output_dir / "features")
         self.vocab = vocab
         self.tokenizer = BertTokenizer(vocab, do_lower_case=lower_case)
+        self.test_rows = {}
 
     def store(self, split, kind):
         """The `FeatureStore` of `split`, a split of `kind` train, dev or test."""
@@ -102,6 +108,8 @@ class _Builder:
         examples = self.task.read(self.options.data_dir, split)
         if kind == "train" and self.options.max_train_examples:
             examples = examples[: self.options.max_train_examples]
+        if kind == "test":
+            self.test_rows[split] = examples.numbers
         cut = self._cut(examples.text_b is not None)
         store = build_features(examples, self.tokenizer, self.length, self.feature_dir / split, cut)
         logging.info(
@@ -205,6 +213,10 @@ def _custom_task(options, saved, trained):
         name: getattr(options, name) or known.get(name)
         for name in ("text_column", "text_pair_column", "label_column")
     }
+    # Given and empty: the file has none of the ids that those before had.
+    arguments["id_column"] = (
+        known.get("id_column") if options.id_column is None else options.id_column
+    )
     arguments |= {name: getattr(options, name) for name in ("train_file", "dev_file", "test_file")}
     labels = options.labels.split(",") if options.labels else None
     if options.regression or labels is not None:

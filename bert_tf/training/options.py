@@ -16,6 +16,7 @@ CUSTOM_FLAGS = frozenset(
         "text_column",
         "text_pair_column",
         "label_column",
+        "id_column",
         "labels",
         "regression",
     }
@@ -156,6 +157,12 @@ class ClassifierOptions(
     )
     text_pair_column: str | None = option(None, "custom task: column of the second text.", _DATA)
     label_column: str | None = option(None, "custom task: column of the label.", _DATA)
+    id_column: str | None = option(
+        None,
+        "custom task: column of test_file that names its rows in test_results_labels.tsv; they are"
+        " numbered from 0 if absent.",
+        _DATA,
+    )
     labels: str | None = option(
         None,
         "custom task: comma-separated labels, in the order of the output columns; with two, f1,"

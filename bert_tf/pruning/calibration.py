@@ -10,6 +10,7 @@ from bert_tf.checkpoints import head_matching
 from bert_tf.checkpoints.case import check_case
 from bert_tf.data.examples import Examples
 from bert_tf.data.features import build_features
+from bert_tf.data.pretraining.text import TextReader
 from bert_tf.errors import UserError
 from bert_tf.pruning.statistics import collect
 from bert_tf.tokenization.tokenizer import BertTokenizer
@@ -76,7 +77,8 @@ def statistics_of_text(
 
     Args:
       model: dense `LoadedModel` with its vocabulary.
-      path: UTF-8 text, one passage per line; empty lines are skipped.
+      path: UTF-8 text, one passage per line, in a format that `TextReader` finds by itself; empty
+        lines are skipped.
       do_lower_case: as the model says, else true, if None.
       examples: passages to use, drawn at random.
       max_seq_length: passages are cut to this many tokens; 128 if None.
@@ -108,26 +110,18 @@ def _draw_passages(path, count, seed):
     """Up to `count` non-empty lines, each as likely as any other, reading the file once."""
     rng = random.Random(seed)
     drawn, seen = [], 0
-    try:
-        with open(path, "rb") as lines:
-            for number, line in enumerate(lines, 1):
-                text = _decoded(line, f"{path}:{number}").strip()
-                if not text:
-                    continue
-                seen += 1
-                if len(drawn) < count:
-                    drawn.append(text)
-                elif (place := rng.randrange(seen)) < count:
-                    drawn[place] = text
-    except OSError as e:
-        raise UserError(f"--text_file={path}: cannot be read: {e.strerror or e}") from e
+    if not pathlib.Path(path).is_file():
+        raise UserError(f"--text_file={path}: cannot be read: no such file")
+    reader = TextReader([str(path)])
+    for text in reader.lines():
+        if text is None:
+            continue
+        seen += 1
+        if len(drawn) < count:
+            drawn.append(text)
+        elif (place := rng.randrange(seen)) < count:
+            drawn[place] = text
+    logging.info("%s: read as %s", path, reader.formats[str(path)])
     if not drawn:
         raise UserError(f"--text_file={path}: holds no text, expected one passage per line")
     return drawn
-
-
-def _decoded(line, where):
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError as e:
-        raise UserError(f"{where}: not UTF-8 text (byte {e.start + 1} of the line)") from e

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from bert_tf.data.pretraining import text
+from bert_tf.data.pretraining import layouts
 from bert_tf.data.pretraining.text import TextReader, find_files
 from bert_tf.errors import UserError
 
@@ -70,7 +70,7 @@ def test_patterns_that_name_nothing(tmp_path):
 
 
 def test_long_lines_come_in_pieces_and_lose_nothing(write, monkeypatch):
-    monkeypatch.setattr(text, "_MAX_PIECE", 32)
+    monkeypatch.setattr(layouts, "MAX_PIECE", 32)
     words = [f"wort{i}ä" for i in range(60)]
     path = write(" ".join(words) + "\nnext line\n" + "力" * 100 + "\nend")
     for kind in ("lines", "blank_lines"):

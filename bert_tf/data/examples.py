@@ -10,6 +10,7 @@ from absl import logging
 from bert_tf.data.table import shown
 from bert_tf.errors import UserError
 
+_LARGEST = float(np.finfo(np.float32).max)
 _HEADER_HINT = (
     ": is the line a header? Where columns are found by number there is none: delete it, or name"
     " the columns of a custom task"
@@ -138,7 +139,7 @@ def scores(table, texts, score_range=None, column=None):
     Raises:
       UserError: not a number, not finite, or out of range, naming the row.
     """
-    low, high = score_range or (-np.finfo(np.float32).max, np.finfo(np.float32).max)
+    low, high = score_range or (-_LARGEST, _LARGEST)
     values = np.empty(len(texts), np.float32)
     for row, text in enumerate(texts):
         try:

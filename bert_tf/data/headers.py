@@ -6,7 +6,7 @@ import re
 from bert_tf.data.table import shown
 from bert_tf.errors import UserError
 
-_NAME = re.compile(r"[^\W\d][\w .-]{0,30}")
+_NAME = re.compile(r"[^\W\d][^\W\d .-]{0,30}")
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+(\.[0-9]+)?\s*")
 _REMEDY = "is the line a header? Then give the columns by name, such as --text_column=text"
 

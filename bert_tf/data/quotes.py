@@ -5,6 +5,7 @@ spreadsheets) quotes each cell that holds a quote and doubles it, so that a file
 elsewhere is none of these; and what is quoted without need is quoted in a whole column.
 """
 
+import collections
 import dataclasses
 import re
 
@@ -23,7 +24,7 @@ class _Quoted:
     Attributes:
       rows, numbers: as a `Table`'s, the header included.
       cells: (row, column, number of the line) of each cell in quotes.
-      nested: how many of them hold a quote.
+      nested: how many of them hold a quote or a lone carriage return.
       broken: whether a tab or a line end is in one of them.
     """
 
@@ -44,8 +45,7 @@ def unquoted(path, text, lines, header):
       header: whether the first row names the columns.
 
     Raises:
-      UserError: the lines of a single column are quoted in a way that leaves it open which of them
-        are one row.
+      UserError: it is open which cells or lines the quotes hold together.
     """
     raw = [line.split("\t") for line in lines]
     plain = raw, range(1, len(raw) + 1)
@@ -57,21 +57,21 @@ def unquoted(path, text, lines, header):
     if not quoted.cells:
         return *plain, []
     first = quoted.cells[0][2]
-    whole = _has_quoted_column(quoted, header)
     one_column = max(map(len, quoted.rows)) == 1
-    if quoted.broken and not one_column and _is_even(raw):
-        # In a file with quotes such a cell leaves lines with too few or too many columns.
-        return *plain, [_mixed(first)] if quoted.nested or whole else [_kept(quoted, first)]
-    if quoted.nested or whole or (quoted.broken and not one_column and _is_even(quoted.rows)):
+    # Cells with tabs or line ends in quotes leave lines with too few or too many columns, if not by
+    # chance: else a text that begins with a quote is followed by one that ends with a quote.
+    fits = quoted.broken and not one_column and _is_even(raw)
+    breaks = quoted.broken and not one_column and not fits and _is_even(quoted.rows)
+    if quoted.nested or breaks or _has_quoted_column(quoted, header, fits):
         remark = (
             f"{len(quoted.cells)} cells are in quotes, the first in line {first}: read without"
             " them, as pandas and spreadsheets write them"
         )
         return quoted.rows, quoted.numbers, [remark]
-    if quoted.broken:
+    if quoted.broken and not (fits and (header or len(quoted.rows[0]) == len(raw[0]))):
         raise UserError(
-            f"{path}:{first}: a quote begins here and ends in a later line: one row with a line end"
-            f" in it, or several with bare quotes? {_REMEDY}"
+            f"{path}:{first}: a quote begins here and ends behind a tab or a line end: is all of it"
+            f" one text, or are these bare quotes? {_REMEDY}"
         )
     return *plain, [_kept(quoted, first)]
 
@@ -88,7 +88,7 @@ def _parse(text):
         if cell is None:
             cell = match[1].replace('""', '"')
             found.cells.append((len(found.rows), len(row), line))
-            found.nested += '"' in cell
+            found.nested += '"' in cell or "\r" in cell.replace("\r\n", "")
             found.broken |= "\t" in cell or "\n" in cell
             line += cell.count("\n")
         ends = text[position : position + 1] != "\t"
@@ -104,16 +104,14 @@ def _parse(text):
     return found
 
 
-def _has_quoted_column(quoted, header):
-    """Whether all of a column's cells are in quotes; the name in the header may be without."""
+def _has_quoted_column(quoted, header, fits):
+    """Whether all of a column's cells are in quotes; only the name in the header may be without."""
     first = int(header)
-    counts = {}
-    for row, column, _ in quoted.cells:
-        if row >= first:
-            counts[column] = counts.get(column, 0) + 1
+    counts = collections.Counter(column for row, column, _ in quoted.cells if row >= first)
     rows = len(quoted.rows) - first
     named = any(row < first for row, _, _ in quoted.cells)
-    return (named or rows > 1) and rows in counts.values()
+    several = rows > 1 or len(quoted.cells) == len(quoted.rows[-1]) > 1
+    return (named or (several and not fits)) and rows in counts.values()
 
 
 def _is_even(rows):

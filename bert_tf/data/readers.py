@@ -157,6 +157,8 @@ def _read_text(path):
             f"{path}:{_line_of(data, start)}: found byte 0x{data[start]:02x}, expected UTF-8 text"
             f"{f' ({kind})' if kind else ''}"
         ) from e
+    if "\r" in text and "\n" not in text:
+        raise UserError(f"{path}:1: lines end in CR alone, expected LF or CRLF")
     if len(text) > MAX_LINE:
         lines = text.split("\n")
         longest = max(map(len, lines))

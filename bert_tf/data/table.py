@@ -5,9 +5,7 @@ from collections.abc import Sequence
 
 from bert_tf.errors import UserError
 
-_SEPARATORS = {
-    ";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars", "\r": "carriage returns",
-}  # fmt: skip
+_SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
 
 
 @dataclasses.dataclass

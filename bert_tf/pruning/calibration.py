@@ -110,7 +110,7 @@ def _draw_passages(path, count, seed):
     """Up to `count` non-empty lines, each as likely as any other, reading the file once."""
     rng = random.Random(seed)
     drawn, seen = [], 0
-    if not pathlib.Path(path).is_file():
+    if not pathlib.Path(path).exists():
         raise UserError(f"--text_file={path}: cannot be read: no such file")
     reader = TextReader([str(path)])
     for text in reader.lines():

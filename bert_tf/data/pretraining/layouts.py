@@ -27,7 +27,7 @@ class Lines:
 
     def __init__(self, file, stream):
         self.file = file
-        self.ended = 0  # lines
+        self._ended = 0  # lines
         self._stream = stream
         self._carry = b""
         self._ahead = collections.deque()
@@ -61,11 +61,11 @@ class Lines:
             data = self._carry + self._stream.readline(MAX_PIECE - len(self._carry))
         except (EOFError, zlib.error, gzip.BadGzipFile) as e:
             raise UserError(
-                f"{self.file}: damaged after line {self.ended}, expected a whole .gz file: {e}"
+                f"{self.file}: damaged after line {self._ended}, expected a whole .gz file: {e}"
             ) from e
         if not data:
             return None
-        number, self._carry = self.ended + 1, b""
+        number, self._carry = self._ended + 1, b""
         if number == 1 and not self._ahead:
             self._kind = kind_of(data)
             data = data.removeprefix(_BOM)
@@ -76,7 +76,7 @@ class Lines:
             cut = data.rfind(b" ") + 1 or _last_character(data)
             data, self._carry = data[:cut], data[cut:]
         ended = data.endswith(b"\n")
-        self.ended += ended
+        self._ended += ended
         try:
             return data.decode("utf-8"), ended
         except UnicodeDecodeError as e:
@@ -100,6 +100,8 @@ def format_of(file, beginning):
     first = next(filter(None, filled), "")
     if found := structured(first):
         return found
+    if len(filled) == 1 and "\r" in first:
+        raise UserError(f"{file}: lines end in CR alone, expected LF or CRLF")
     if re.match(r"[\[{]$|\[\s*\{", first):
         raise UserError(
             f"{file}: begins with {first[:20]!r}, as JSON: expected one object per line, whose text"
@@ -175,7 +177,7 @@ def _split_wikiextractor(lines):
 
 
 def _split_jsonl(lines):
-    for number, line in enumerate(_whole(lines), 1):
+    for number, line in _whole(lines):
         if not line.strip():
             continue
         where = f"{lines.file}:{number}"
@@ -186,20 +188,20 @@ def _split_jsonl(lines):
 
 
 def _whole(lines):
-    """Yields whole lines of JSON: an object cannot be read in parts."""
-    parts, size = [], 0
+    """Yields (number, text) of whole lines: an object cannot be read in parts."""
+    number, parts, size = 1, [], 0
     for text, ended in lines.parts():
         parts.append(text)
         size += len(text)
         if size > _MAX_OBJECT:
             raise UserError(
-                f"{lines.file}: line {lines.ended + 1} has more than {_MAX_OBJECT} characters,"
-                " expected a JSON object"
+                f"{lines.file}: line {number} has more than {_MAX_OBJECT} characters, expected a"
+                " JSON object"
             )
         if ended:
-            yield "".join(parts)
-            parts, size = [], 0
-    yield "".join(parts)
+            yield number, "".join(parts)
+            number, parts, size = number + 1, [], 0
+    yield number, "".join(parts)
 
 
 SPLITTERS = {

@@ -31,6 +31,7 @@ class Lines:
         self._stream = stream
         self._carry = b""
         self._ahead = collections.deque()
+        self._begun = False
         self._kind = None
 
     def __iter__(self):
@@ -66,8 +67,8 @@ class Lines:
         if not data:
             return None
         number, self._carry = self._ended + 1, b""
-        if number == 1 and not self._ahead:
-            self._kind = kind_of(data)
+        if not self._begun:
+            self._begun, self._kind = True, kind_of(data)
             data = data.removeprefix(_BOM)
         kind = f" ({self._kind}?)" if self._kind else ""
         if b"\0" in data:

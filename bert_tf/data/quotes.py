@@ -13,9 +13,7 @@ from bert_tf.errors import UserError
 
 _CELL = re.compile(r'"([^"]*(?:""[^"]*)*)"(?=\t|\r?\n|\Z)|([^"\t\n]*)(?=\t|\n|\Z)')
 # A cell in quotes with quotes inside that are doubled or behind a backslash.
-_NESTED = re.compile(
-    r'"(?<![^\t\n]")[^"\t\n]*(?:(?:""|\\")[^"\t\n]*)+"(?=\t|\r?$)', re.MULTILINE
-)
+_NESTED = re.compile(r'"(?<![^\t\n]")[^"\t\n]*(?:(?:""|\\")[^"\t\n]*)+"(?=\t|\r?$)', re.MULTILINE)
 _REMEDY = "save the file as .csv or JSON lines, where quotes are certain"
 
 

@@ -9,7 +9,8 @@ from absl import logging
 
 from bert_tf import files
 from bert_tf.checkpoints import head_matching
-from bert_tf.checkpoints.model_folder import LoadedModel, load_model
+from bert_tf.checkpoints.model_folder import LoadedModel, load_model, require_pooler
+from bert_tf.checkpoints.model_tokenizer import check_same_tokenizer
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.errors import UserError
 from bert_tf.training import distribution, freezing, inputs, mask_training, sources
@@ -80,6 +81,7 @@ def _with_head(options, source, task):
         head_matching.require(
             initial, task, f"give a model fine-tuned on task {task.name}, or --do_train"
         )
+        require_pooler(initial)
     elif reason := initial.left.get("output_weights"):
         logging.warning("%s: its classifier is %s: a new one is trained", source.source, reason)
     return initial
@@ -109,7 +111,9 @@ def _classifier(job, source, masks=False):
     )
     if source.arrays is None:
         return model, None
-    return model, assign_arrays(model.model_weights, source.arrays, source.source, left=source.left)
+    return model, assign_arrays(
+        model.model_weights, source.arrays, source.source, left=source.left, remarks=source.remarks
+    )
 
 
 def _distillation(job):
@@ -123,6 +127,8 @@ def _distillation(job):
             f"--teacher_model_dir: {source.source} has a vocabulary of {source.config.vocab_size},"
             f" the student's has {job.source.config.vocab_size}"
         )
+    require_pooler(source)
+    check_same_tokenizer(source, job.source, job.data.do_lower_case)
     source = head_matching.matched(source, job.task)
     advice = f"give a --teacher_model_dir that was fine-tuned on task {job.task.name}"
     head_matching.require(source, job.task, advice)

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 
-from bert_tf.data.readers import shown
+from bert_tf.data.table import shown
 from bert_tf.data.tasks import canonical_name
 from bert_tf.errors import UserError
 

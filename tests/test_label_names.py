@@ -14,7 +14,7 @@ NAMES = {
     2: ("neg", "pos"),
     3: ("contradiction", "entailment", "neutral"),
     4: ("1", "2", "3", "10"),
-    5: ("Anger", "anger", "joy", "sad ness", "ångst"),
+    5: ("Anger", "fear", "joy", "sad ness", "ångst"),
 }
 COLUMNS = {"task_name": "custom", "text_column": "text", "label_column": "label"}
 TRAIN = {

@@ -242,6 +242,12 @@ def test_a_regression_says_so_to_hugging_face(tmp_path, config, arrays):
     assert (extra["problem_type"], extra["finetuning_task"]) == ("regression", "sts-b")
 
 
+def test_names_in_label2id_alone_are_written_both_ways(tmp_path, config, arrays):
+    theirs = config.replace(extra={"label2id": {"c": 2, "a": 0, "b": 1}})
+    huggingface.write(tmp_path, theirs, arrays)
+    assert huggingface.read_config(tmp_path).extra["id2label"] == {"0": "a", "1": "b", "2": "c"}
+
+
 def test_another_kind_of_head_keeps_its_kind(tmp_path, config, arrays):
     keys = named("O", "PER", "LOC", architectures=["BertForTokenClassification"])
     model = LoadedModel(config.replace(extra=keys), arrays, "tagger")

@@ -107,15 +107,21 @@ class SequenceClassifier(UpdatedModel):
         """Returns float32 logits [batch, num_outputs] of the three int32 inputs [batch, seq]."""
         return self.forward(inputs, training)[0]
 
-    def forward(self, inputs, training=None):
+    def forward(self, inputs, training=None, first_token_only=True):
         """Returns (logits, hidden states): those of `call`, and what each layer gave on the way.
 
         With `inputs["hidden"]`, the output of the frozen layers [batch, seq, hidden], these and
         the embeddings are not computed, and the states begin with it.
 
+        Args:
+          inputs: dict of int32 [batch, seq], see `call`.
+          training: whether dropout is on.
+          first_token_only: let the last layer compute the first token only, all that the head
+            needs: its state is then [batch, 1, hidden].
+
         Returns:
           float32 [batch, num_outputs], and a list of float [batch, seq, hidden]: the embedding
-          output, then each layer's; the last layer computes the first token only.
+          output, then each layer's.
         """
         encoder, hidden, layers = self.encoder, inputs.get("hidden"), None
         if hidden is None:
@@ -123,12 +129,23 @@ class SequenceClassifier(UpdatedModel):
         else:
             layers = range(encoder.gradient_start or 0, len(encoder.encoder_layers))
         sequence, states = encoder.transform(
-            hidden, inputs["input_mask"], layers, training=training, first_token_only=True
+            hidden,
+            inputs["input_mask"],
+            layers,
+            training=training,
+            first_token_only=first_token_only,
         )
         return self.classifier(encoder.pool(sequence), training=training), [hidden, *states]
 
     def example_losses(self, labels, logits):
-        """Returns float32 losses [batch]: cross-entropy of int labels, or squared error."""
+        """Returns float32 losses [batch]: cross-entropy of int labels, or squared error.
+
+        Raises:
+          ValueError: the labels are no vector: [batch, 1] would be compared with all outputs.
+        """
+        labels = tf.convert_to_tensor(labels)
+        if labels.shape.rank not in (1, None):
+            raise ValueError(f"labels of shape {labels.shape}: expected [batch]")
         if self.regression:
             return tf.square(tf.cast(labels, tf.float32) - logits[:, 0])
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)

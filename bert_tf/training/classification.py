@@ -82,6 +82,7 @@ def _train(job, callbacks):
         loop.RunConfig(
             output_dir=job.output_dir,
             identity=_identity(job, plan),
+            data={f"{name} examples": store.fingerprint for name, store in job.data.dev.items()},
             save_checkpoints_steps=options.save_checkpoints_steps,
             save_best=(lambda model: _save(job, best_dir)) if options.keep_best else None,
             may_be_best=mask_training.near_target(job.model.pruner) if job.masks else None,

@@ -160,6 +160,7 @@ class _Training:
             loop.RunConfig(
                 output_dir=self.output_dir,
                 identity=self._identity(),
+                data=self.data.digests(held_out=options.do_eval),
                 save_best=(lambda model: self._save(best_dir)) if options.keep_best else None,
                 early_stopping_patience=options.early_stopping_patience,
                 log_steps=options.log_steps,

@@ -35,7 +35,7 @@ class PackedRows:
       vocab_size: tokens of the vocabulary.
       vocab_file: its path.
       do_lower_case: how the text was tokenised.
-      fingerprint: what tells one set of rows from another.
+      fingerprint: how the rows were made, and how many there are.
       next_sentence: whether they have next-sentence labels.
     """
 
@@ -63,6 +63,11 @@ class PackedRows:
     def corrupt_rows(self):
         """How many corrupt rows this process found and skipped."""
         return self.source.corrupt_rows
+
+    def digests(self, held_out):
+        """Returns {name: hex digest} of the training rows and, if asked for, the held-out ones."""
+        found = {"training rows": self.source.digest("train")}
+        return found | ({"held-out rows": self.source.digest("validation")} if held_out else {})
 
     def check_vocabulary(self, loaded):
         """Raises `UserError` unless the rows were made with the vocabulary of a `LoadedModel`."""
@@ -116,6 +121,14 @@ class GoogleRows:
     def corrupt_rows(self):
         """How many corrupt records this process found and skipped."""
         return self.source.corrupt_rows
+
+    def digests(self, held_out):
+        """Returns {name: hex digest} of the training records and, if asked for, the held-out ones.
+
+        They do not depend on where the files lie.
+        """
+        found = {"training records": self.source.digest}
+        return found | ({"held-out records": self._held_out.digest} if held_out else {})
 
     def check_vocabulary(self, loaded):
         """Nothing: the records do not say how they were made; their ids were checked."""

@@ -43,9 +43,9 @@ def make_model(loss_scale, **compile_arguments):
     encoder = BertEncoder(CONFIG, dense_factory=factory)
     model = SequenceClassifier(CONFIG, 2, encoder=encoder)
     kernels = [kernel for layer in encoder.encoder_layers for kernel in layer.kernels]
-    optimizer = keras.mixed_precision.LossScaleOptimizer(
-        make_optimizer("adamw", 1e-3), initial_scale=loss_scale
-    )
+    optimizer = make_optimizer("adamw", 1e-3)
+    if loss_scale:
+        optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer, initial_scale=loss_scale)
     model.compile(optimizer, pruner=Pruner(kernels, 0.5), **compile_arguments)
     model.create_slots()
     return model
@@ -105,3 +105,18 @@ def test_a_gate_alone_that_overflows_skips_the_weights_too(batch, monkeypatch):
 def test_gates_alone_cannot_adapt_a_loss_scale():
     with pytest.raises(ValueError, match="nothing adapts the loss scale"):
         make_model(1024.0, train_weights=False)
+
+
+def test_without_loss_scaling_a_gate_that_is_not_finite_shows_in_the_next_loss(batch, monkeypatch):
+    keras.mixed_precision.set_global_policy("float32")
+    model = make_model(None)
+    real = model.batch_gradients
+
+    def overflowing(data, variables):
+        logs, gradients = real(data, variables)
+        return logs, [*gradients[:-1], gradients[-1] * np.nan]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "batch_gradients", overflowing)
+        assert np.isnan(model.train_step(batch)["grad_norm"])
+    assert np.isnan(model.train_step(batch)["loss"])

@@ -48,22 +48,21 @@ def hold(path, wait=False):
     Args:
       path, wait: see `lock_file`.
     """
+    descriptor = None
     try:
         descriptor = lock_file(path, wait)
+        free = descriptor is not None
     except OSError as e:
         logging.warning(
             "%s: cannot lock (%s): nothing keeps a second process out", path, e.strerror or e
         )
-        yield True
-        return
-    if descriptor is None:
-        yield False
-        return
+        free = True
     try:
-        yield True
+        yield free
     finally:
-        pathlib.Path(path).unlink(missing_ok=True)
-        os.close(descriptor)
+        if descriptor is not None:
+            pathlib.Path(path).unlink(missing_ok=True)
+            os.close(descriptor)
 
 
 def _is_at(descriptor, path):

@@ -61,15 +61,43 @@ def atomic_path(path):
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         os.close(handle)
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes private files
+        os.chmod(temporary, 0o666 & ~umask())  # mkstemp makes private files
         os.replace(temporary, path)
     except OSError as e:
         raise UserError(f"{path}: cannot write: {e.strerror or e}") from e
     finally:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def umask():
+    """Returns the permissions (int) that new files of this process lack."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def refuse_same_folder(flag, output, given):
+    """Refuses an output folder that holds the model to start from, which would be overwritten.
+
+    Args:
+      flag: name of the output's flag.
+      output: the folder to write.
+      given: the model: its folder, or the prefix or a file of its checkpoint. Its files count as
+        held where links lead to.
+
+    Raises:
+      UserError: naming both.
+    """
+    target, given = pathlib.Path(output).resolve(), pathlib.Path(given)
+    folder = given if given.is_dir() else given.parent
+    prefix = "" if given.is_dir() else given.name
+    found = [f for f in folder.iterdir() if f.name.startswith(prefix)] if folder.is_dir() else []
+    if target in (folder.resolve(), *(f.resolve().parent for f in found if f.is_symlink())):
+        raise UserError(
+            f"--{flag}={output}: holds the model to start from ({given}), which would be"
+            " overwritten: name another folder"
+        )
 
 
 def make_output_dir(path, flag="output_dir"):

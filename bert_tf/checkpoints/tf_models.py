@@ -6,7 +6,7 @@ Its encoders keep attention kernels as [hidden, heads, head size] (queries, keys
 
 import numpy as np
 
-from bert_tf.checkpoints import bundle, object_graph, shapes
+from bert_tf.checkpoints import bundle, finite, object_graph, shapes
 from bert_tf.config import BertConfig
 from bert_tf.errors import UserError
 
@@ -211,6 +211,7 @@ def write(prefix, config, arrays):
 
     shapes.check_representable(config, arrays, "a tf-models-official checkpoint")
     shapes.check_shapes(config, arrays, prefix)
+    finite.check(arrays, prefix)
     if "bert/pooler/dense/kernel" not in arrays:
         raise UserError(
             f"{prefix}: the model has no pooler, which tf-models-official's encoders always have"

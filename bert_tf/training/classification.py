@@ -7,14 +7,13 @@ import time
 import tensorflow as tf
 from absl import logging
 
-from bert_tf import files
+from bert_tf import files, folders
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.checkpoints.names import dense_scopes
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.data.batching import train_plan
-from bert_tf.data.features import fingerprint
 from bert_tf.errors import UserError
-from bert_tf.training import evaluation, freezing, loop, mask_training
+from bert_tf.training import evaluation, freezing, loop, mask_training, sources
 from bert_tf.training import job as job_lib
 from bert_tf.training.freezing_options import IDENTITY_FLAGS as FREEZING_FLAGS
 from bert_tf.training.pruning_options import MASK_FLAGS, TEACHER_FLAGS
@@ -76,7 +75,7 @@ def _train(job, callbacks):
             output_dir=job.output_dir,
             identity=_identity(job, plan),
             save_checkpoints_steps=options.save_checkpoints_steps,
-            save_best=(lambda model: _save(job, best_dir)) if options.keep_best else None,
+            save_best=(lambda model: _save_whole(job, best_dir)) if options.keep_best else None,
             may_be_best=mask_training.near_target(job.model.pruner) if job.masks else None,
             early_stopping_patience=options.early_stopping_patience,
             log_steps=options.log_steps,
@@ -192,23 +191,18 @@ def _identity(job, plan):
         "regularization_scale",
         *FREEZING_FLAGS,
     )
-    for parts in (MASK_FLAGS if job.masks else (), TEACHER_FLAGS | {"teacher_model_dir"}):
+    for parts in (MASK_FLAGS if job.masks else (), TEACHER_FLAGS):
         names += tuple(sorted(parts))
+    teacher = {"teacher's weights": job.teacher_weights} if options.teacher_model_dir else {}
     return {
         **{name: getattr(options, name) for name in names},
+        **teacher,
         "task": job.task.name,
         "training data": job.data.train.fingerprint,
-        "initial weights": _digest(job.source.arrays),
+        "initial weights": sources.digest(job.source.arrays),
         "model shape": job.source.config.to_dict(),
         "steps": plan.steps,
     }
-
-
-def _digest(arrays):
-    """Tells one set of initial weights from another; None for random ones."""
-    if arrays is None:
-        return None
-    return fingerprint(*(part for name in sorted(arrays) for part in (name, arrays[name])))
 
 
 def _evaluate(job):
@@ -227,6 +221,12 @@ def _predict(job):
         if job.chief:
             evaluation.write_predictions(job.output_dir, logits, job.task, split, index == 0)
     job.seconds["prediction"] = evaluator.seconds
+
+
+def _save_whole(job, folder):
+    """Replaces a folder that holds nothing but the model."""
+    with folders.replaced(folder) as new:
+        _save(job, new)
 
 
 def _save(job, folder):

@@ -29,6 +29,7 @@ class Job:
     data: inputs.Inputs
     masks: bool = False
     model: SequenceClassifier | None = None
+    teacher_weights: str | None = None
     seconds: dict = dataclasses.field(default_factory=dict)
 
     @property
@@ -51,6 +52,7 @@ def prepare(options):
         now = distribution.value_of_chief(strategy, int(time.time()))  # one folder for all workers
         output_dir /= datetime.datetime.fromtimestamp(now).strftime("%Y-%m-%d-%H:%M:%S")
     files.make_output_dir(output_dir)
+    sources.check_output_dir(options, output_dir)
     source = sources.load(options, output_dir)
     masks = mask_training.trains_masks(options, source)
     freezing.check(options, source, masks)
@@ -114,6 +116,7 @@ def _distillation(job):
             f"--teacher_model_dir: {source.source} has a vocabulary of {source.config.vocab_size},"
             f" the student's has {job.source.config.vocab_size}"
         )
+    job.teacher_weights = sources.digest(source.arrays)
     teacher, report = _classifier(job, source)
     _require_classifier(job, source, report)
     return Distillation(

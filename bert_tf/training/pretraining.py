@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import os
 import resource
 import shutil
 import signal
@@ -13,12 +12,12 @@ import time
 import tensorflow as tf
 from absl import logging
 
-from bert_tf import files
+from bert_tf import files, folders
 from bert_tf.budget import Clock, marker_name
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.data.pretraining.pipeline import user_errors
 from bert_tf.errors import UserError
-from bert_tf.training import distribution, evaluation, loop, pretraining_model
+from bert_tf.training import distribution, evaluation, loop, pretraining_model, sources
 from bert_tf.training.clock_rhythm import (
     BUDGET_SPENT,
     TERMINATED,
@@ -53,6 +52,7 @@ def run(options, callbacks=(), age=0.0, now=time.monotonic):
     options.check()
     strategy = distribution.start(options)
     output_dir = files.make_output_dir(options.output_dir)
+    sources.check_output_dir(options, output_dir)
     if options.do_train:
         return _Training(options, strategy, output_dir).run(callbacks, age, now)
     return _evaluate(options, strategy, output_dir)
@@ -158,7 +158,7 @@ class _Training:
             loop.RunConfig(
                 output_dir=self.output_dir,
                 identity=self._identity(),
-                save_best=(lambda model: self._save(best_dir)) if options.keep_best else None,
+                save_best=(lambda model: self._save_whole(best_dir)) if options.keep_best else None,
                 early_stopping_patience=options.early_stopping_patience,
                 log_steps=options.log_steps,
                 strategy=self.strategy,
@@ -186,6 +186,11 @@ class _Training:
         self._save(self.output_dir)
         return metrics, step
 
+    def _save_whole(self, folder):
+        """Replaces a folder that holds nothing but the model."""
+        with folders.replaced(folder) as new:
+            self._save(new)
+
     def _save(self, folder):
         config = self.source.config
         lower_case = self.data.do_lower_case
@@ -197,13 +202,11 @@ class _Training:
         save_model_folder(folder, config, self.model.arrays(), vocab_file)
 
     def _save_marker(self, share):
-        """Writes the folder of a marker under another name, then renames it into place."""
+        """Writes the folder of a marker, whole."""
         folder = self.output_dir / marker_name(share)
-        temporary = self.output_dir / f".{folder.name}"
-        shutil.rmtree(temporary, ignore_errors=True)
-        self._save(temporary)
-        files.write_json(temporary / MARKER_FILE, {"marker": share, **self._progress()})
-        os.replace(temporary, folder)
+        with folders.replaced(folder) as new:
+            self._save(new)
+            files.write_json(new / MARKER_FILE, {"marker": share, **self._progress()})
         logging.info("%s written at %.4f of the budget", folder, self.rhythm.share)
 
     def _measure_model(self):
@@ -274,7 +277,7 @@ class _Training:
             "warmup_proportion": options.warmup,
             "budget kind": options.the_budget.kind,
             "training data": self.data.fingerprint,
-            "initial weights": pretraining_model.digest(self.source.arrays),
+            "initial weights": sources.digest(self.source.arrays),
             "model shape": self.source.config.to_dict(),
         }
 

@@ -1,6 +1,6 @@
 """One model, written in any of the formats that are read."""
 
-from bert_tf.checkpoints import forms, huggingface, model_folder, tf_models
+from bert_tf.checkpoints import forms, huggingface, model_folder, shapes, tf_models
 from bert_tf.checkpoints.report import LoadReport
 from bert_tf.errors import UserError
 
@@ -63,6 +63,7 @@ def _write_huggingface(output, config, model):
 def _write_tf_models(output, config, model):
     with forms.output(output, _FORMS["tf_models"], "output") as new:
         left = tf_models.write(new / forms.CHECKPOINT, config, model.arrays)
+        config, _ = shapes.with_biases(config, model.arrays)  # as they are in the checkpoint
         model_folder.write_description(new, config, model.vocab_file, model.task)
     return left
 

@@ -82,8 +82,8 @@ def read_config(folder):
             f"{path}: hidden_act must be one of {', '.join(_ACTIVATIONS)}, found {act!r}"
         )
     values = {**_DEFAULTS, **{k: theirs[k] for k in _SHARED_KEYS if k in theirs}}
-    if _has_label_names(theirs.get("id2label")):
-        values.update({k: theirs[k] for k in _KEPT_KEYS if k in theirs})
+    kept = _KEPT_KEYS if _has_label_names(theirs.get("id2label")) else ("problem_type",)
+    values.update({k: theirs[k] for k in kept if theirs.get(k) is not None})
     lower = _lower_cased(folder)
     if lower is not None:
         values["do_lower_case"] = lower
@@ -94,8 +94,8 @@ def read_config(folder):
 
 
 def _has_label_names(id2label):
-    return isinstance(id2label, dict) and not all(
-        isinstance(label, str) and label.startswith("LABEL_") for label in id2label.values()
+    return isinstance(id2label, dict) and any(
+        label != f"LABEL_{i}" for i, label in id2label.items()
     )
 
 
@@ -160,10 +160,11 @@ def _their_config(config, arrays, task):
     )
     if "output_weights" not in arrays:
         return theirs
-    theirs.update({k: config.extra[k] for k in _KEPT_KEYS if k in config.extra})
+    if not task:  # else what the configuration says is that of the head before
+        theirs.update({k: config.extra[k] for k in _KEPT_KEYS if k in config.extra})
     count = len(arrays["output_bias"])
     labels = (task or {}).get("labels")
-    if labels is None and "id2label" not in theirs:
+    if labels is None and len(theirs.get("id2label") or ()) != count:
         labels = [f"LABEL_{i}" for i in range(count)]
     if labels is not None:
         if len(labels) != count:

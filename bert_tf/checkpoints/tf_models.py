@@ -191,8 +191,9 @@ def write(prefix, config, arrays):
     """Writes what `tf.train.Checkpoint(model=model, encoder=encoder)` of the library writes.
 
     `encoder` is a BertEncoderV2; `model` is a BertClassifier when there are output_weights, else a
-    BertPretrainerV2 when there are cls/ heads, else the encoder. With both kinds of heads, the
-    BertPretrainerV2 is saved as `pretrainer`. Its own `checkpoint_items` are saved too.
+    BertPretrainerV2 when there is a masked-LM head, else the encoder. With both kinds of heads, the
+    BertPretrainerV2 is saved as `pretrainer`. Its own `checkpoint_items` are saved too. A
+    next-sentence head alone has no place: the library's model would add a random masked-LM head.
 
     Args:
       prefix: checkpoint prefix; its folder is made if need be.

@@ -215,7 +215,8 @@ def data(tmp_path_factory):
 @pytest.mark.parametrize(
     "stale",
     ["task.json", "bert_config.json", "vocab.txt", "bert_model.ckpt.index", "config.json",
-     "model.safetensors", "pytorch_model.bin", "tf_model.h5", "mask_scores.npz"],
+     "model.safetensors", "pytorch_model.bin", "tf_model.h5", "mask_scores.npz", "checkpoint",
+     "model.ckpt-200.index", "best"],
 )  # fmt: skip
 def test_training_does_not_start_beside_another_model(paths, data, tmp_path, stale):
     (tmp_path / "out").mkdir()
@@ -225,6 +226,12 @@ def test_training_does_not_start_beside_another_model(paths, data, tmp_path, sta
     with pytest.raises(UserError, match=rf"--output_dir={tmp_path}/out: holds .*{stale}"):
         tiny.pretrain(data_dir="no", output_dir=tmp_path / "out", budget="2steps")
     assert content(tmp_path / "out") == {stale: "{}"}
+
+
+def test_markers_of_another_run_are_not_taken_over(tmp_path):
+    tiny.make_model(tmp_path / "out" / "marker-0.5")
+    with pytest.raises(UserError, match=r"out: holds files already \(marker-0.5\)"):
+        tiny.pretrain(data_dir="no", output_dir=tmp_path / "out", budget="2steps")
 
 
 def test_a_runs_own_files_do_not_stop_it(paths, data, tmp_path):

@@ -14,6 +14,7 @@ from absl import logging
 
 from bert_tf import files, folders
 from bert_tf.budget import Clock, marker_name
+from bert_tf.budget.clock import CLOCK_FILE
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.data.pretraining.pipeline import user_errors
 from bert_tf.errors import UserError
@@ -52,7 +53,7 @@ def run(options, callbacks=(), age=0.0, now=time.monotonic):
     options.check()
     strategy = distribution.start(options)
     output_dir = files.make_output_dir(options.output_dir)
-    sources.check_output_dir(options, output_dir)
+    sources.check_output_dir(options, output_dir, _left_by_others(output_dir))
     if options.do_train:
         return _Training(options, strategy, output_dir).run(callbacks, age, now)
     return _evaluate(options, strategy, output_dir)
@@ -61,6 +62,13 @@ def run(options, callbacks=(), age=0.0, now=time.monotonic):
 def exit_status(results):
     """Returns the exit status of a program whose run had these results."""
     return EXIT_TERMINATED if results.get("stop_reason") == TERMINATED else 0
+
+
+def _left_by_others(output_dir):
+    """Names of the markers and the best model that no run of this folder has written."""
+    if (output_dir / CLOCK_FILE).exists():
+        return ()
+    return [path.name for path in [*sorted(output_dir.glob("marker-*")), output_dir / "best"]]
 
 
 def _evaluate(options, strategy, output_dir):

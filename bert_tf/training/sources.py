@@ -13,11 +13,16 @@ from bert_tf.errors import UserError
 from bert_tf.training.state import STATE_FILE
 
 
-def check_output_dir(options, output_dir):
+def check_output_dir(options, output_dir, leftovers=()):
     """Refuses to train where another model lies, whose files the run would replace or leave.
 
     What a run of this folder has left is its own, and so is a configuration or vocabulary that a
     flag names.
+
+    Args:
+      options: of a program that may train.
+      output_dir: `pathlib.Path`.
+      leftovers: more names in output_dir that a new run would not make its own.
 
     Raises:
       UserError: naming what was found.
@@ -27,11 +32,13 @@ def check_output_dir(options, output_dir):
     given = options.model_dir or options.init_checkpoint
     if given:
         files.refuse_same_folder("output_dir", output_dir, given)
-    names = [*forms.HUGGINGFACE_FILES, mask_scores.FILE]
+    weights = forms.checkpoint_files()
+    names = [*forms.HUGGINGFACE_FILES, mask_scores.FILE, "checkpoint"]
+    names += [f.name for f in sorted(output_dir.glob("*.index")) if f.name not in weights]
     if not (output_dir / STATE_FILE).exists():
         named = [options.bert_config_file, options.vocab_file]
         named = {pathlib.Path(file).resolve() for file in named if file}
-        own = (forms.CONFIG_FILE, forms.VOCAB_FILE, forms.TASK_FILE, *forms.checkpoint_files())
+        own = (forms.CONFIG_FILE, forms.VOCAB_FILE, forms.TASK_FILE, *weights, *leftovers)
         names += [name for name in own if (output_dir / name).resolve() not in named]
     forms.check_no_other_form(output_dir, names)
 

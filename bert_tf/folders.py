@@ -20,7 +20,8 @@ def replaced(path):
     """Context: yields an empty folder; on success it becomes `path`, whatever that held is gone.
 
     It lies beside `path` until then and takes its name in one step, so a kill leaves what was there
-    or what is new. Where `path` is a link, the folder that it means is replaced.
+    or what is new (and the other one as `.<name>.*`). Where `path` is a link, the folder that it
+    means is replaced.
 
     Args:
       path: the folder, made if need be. One that cannot be renamed (a mount, or in a folder that is

@@ -13,7 +13,7 @@ from bert_tf.encoder.kernels import factorized_ranks
 from bert_tf.errors import UserError
 from bert_tf.pruning import factorization
 
-CHAINS = 20
+CHAINS = 12
 SHAPE = [f.name for f in dataclasses.fields(BertConfig) if f.name not in ("use_bias", "extra")]
 HEADS = {
     "classifier": ("output_weights", "output_bias"),

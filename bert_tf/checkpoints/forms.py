@@ -14,15 +14,15 @@ VOCAB_FILE = "vocab.txt"
 TASK_FILE = "task.json"
 CHECKPOINT = "bert_model.ckpt"
 
-# By these, other programs take a folder for a Hugging Face model, whatever else it holds.
-HUGGINGFACE_FILES = (
-    "config.json",
+HUGGINGFACE_WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
     "tf_model.h5",
 )
+# By these, other programs take a folder for a Hugging Face model, whatever else it holds.
+HUGGINGFACE_FILES = ("config.json", *HUGGINGFACE_WEIGHTS)
 # What a refused folder is called, by the first of these that it holds.
 _KINDS = {
     "training_state.json": "a training run",

@@ -79,7 +79,7 @@ def load_model(path, config_file=None, vocab_file=None):
         prefix = _find_checkpoint(path)
         folder = pathlib.Path(prefix).parent
         kind, config, arrays, left = _read_checkpoint(prefix, folder, config_file)
-        others = [name for name in tensor_files.WHOLE if (folder / name).exists()]
+        others = [name for name in forms.HUGGINGFACE_WEIGHTS if (folder / name).exists()]
         left = {**left, **dict.fromkeys(others, f"not read beside {pathlib.Path(prefix).name}")}
     finite.check(arrays, path)
     task = _read_task(folder)

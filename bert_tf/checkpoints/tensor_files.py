@@ -10,13 +10,13 @@ from bert_tf.checkpoints import precision
 from bert_tf.errors import UserError
 
 # In the order transformers itself prefers them.
-WHOLE = ("model.safetensors", "pytorch_model.bin")
+_WHOLE = ("model.safetensors", "pytorch_model.bin")
 
 
 def has_weights(folder):
     """Whether `folder` holds a weight file that `read` knows."""
     folder = pathlib.Path(folder)
-    return any((folder / f).exists() for w in WHOLE for f in (w, f"{w}.index.json"))
+    return any((folder / f).exists() for w in _WHOLE for f in (w, f"{w}.index.json"))
 
 
 def read(folder):
@@ -26,13 +26,13 @@ def read(folder):
       UserError: no weight file, a missing, truncated or damaged one, or a .bin without torch.
     """
     folder = pathlib.Path(folder)
-    for whole in WHOLE:
+    for whole in _WHOLE:
         if (folder / whole).exists():
             return _read_one(folder / whole)
         if (folder / f"{whole}.index.json").exists():
             return _read_shards(folder / f"{whole}.index.json")
     raise UserError(
-        f"{folder}: no weights: looked for {', '.join(WHOLE)} and their .index.json files"
+        f"{folder}: no weights: looked for {', '.join(_WHOLE)} and their .index.json files"
     )
 
 

@@ -219,6 +219,7 @@ def data(tmp_path_factory):
     "stale",
     ["task.json", "bert_config.json", "vocab.txt", "bert_model.ckpt.index", "config.json",
      "model.safetensors", "pytorch_model.bin", "tf_model.h5", "mask_scores.npz", "checkpoint",
+     "tokenizer_config.json", "tokenizer.json",
      "model.ckpt-200.index", "best"],
 )  # fmt: skip
 def test_training_does_not_start_beside_another_model(paths, data, tmp_path, stale):

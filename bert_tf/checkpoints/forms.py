@@ -21,8 +21,15 @@ HUGGINGFACE_WEIGHTS = (
     "pytorch_model.bin.index.json",
     "tf_model.h5",
 )
-# By these, other programs take a folder for a Hugging Face model, whatever else it holds.
-HUGGINGFACE_FILES = ("config.json", *HUGGINGFACE_WEIGHTS)
+# By these, a folder is taken for a Hugging Face model, or its text is tokenised as they say.
+HUGGINGFACE_FILES = (
+    "config.json",
+    *HUGGINGFACE_WEIGHTS,
+    "tokenizer_config.json",
+    "tokenizer.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
 # What a refused folder is called, by the first of these that it holds.
 _KINDS = {
     "training_state.json": "a training run",

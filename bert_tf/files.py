@@ -43,8 +43,17 @@ def write_text(path, text):
 
 
 def write_json(path, value):
-    """Writes `value` as JSON with sorted keys, indent 2 (Google's form), atomically."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    """Writes `value` as JSON with sorted keys, indent 2 (Google's form), atomically.
+
+    Raises:
+      UserError: as `write_text`, and for a number that is not finite, which JSON cannot hold.
+    """
+    form = {"indent": 2, "sort_keys": True, "ensure_ascii": False, "allow_nan": False}
+    try:
+        text = json.dumps(value, **form)
+    except ValueError as e:
+        raise UserError(f"{path}: not written: a number in it is not finite") from e
+    write_text(path, text + "\n")
 
 
 @contextlib.contextmanager

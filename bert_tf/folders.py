@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import glob
 import os
 import pathlib
 import shutil
@@ -45,6 +46,20 @@ def replaced(path):
         else:
             new.chmod(0o777 & ~files.umask())
         _swap(new, target)
+
+
+def tidy(path):
+    """Removes what killed writers left beside a folder that nobody is writing now.
+
+    A kill between the two renames of a system without an exchange leaves no `path`: the old one
+    gets its name back.
+    """
+    path = pathlib.Path(path)
+    for left in sorted(path.parent.glob(f".{glob.escape(path.name)}.*")):
+        if left.suffix == ".old" and not path.exists():
+            left.rename(path)
+        else:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -119,6 +119,9 @@ def test_a_kill_leaves_no_mixture(tmp_path, kind):
             assert found in (OLD, NEW)
         elif kind == "replaced":
             raise AssertionError("no model at all")
+        elif kind == "no exchange":
+            folders.tidy(folder)
+            assert content(folder) == OLD and os.listdir(folder.parent) == ["out"]
         seen.add(found.get("m.index"))
         if done.returncode == 0:
             break

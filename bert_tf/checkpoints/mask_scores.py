@@ -6,7 +6,6 @@ import pathlib
 import numpy as np
 
 from bert_tf import files
-from bert_tf.checkpoints import finite
 from bert_tf.errors import UserError
 
 FILE = "mask_scores.npz"
@@ -16,12 +15,7 @@ _AT_CUT, _SLOPE, _LEAST, _MOST = math.log(11), 0.5, -2.0, 5.0
 
 
 def write_scores(folder, scores):
-    """Writes {scope: float32 [rank]} beside a model, atomically.
-
-    Raises:
-      UserError: a score is not finite, or the file cannot be written.
-    """
-    finite.check(scores, pathlib.Path(folder) / FILE)
+    """Writes {scope: float32 [rank]} beside a model, atomically."""
     with files.atomic_path(pathlib.Path(folder) / FILE) as temporary, open(temporary, "wb") as f:
         np.savez(f, **scores)
 
@@ -34,7 +28,7 @@ def read_scores(folder, shapes):
       shapes: {scope: (d_in, d_out, rank)} of the kernels that need scores.
 
     Raises:
-      UserError: the file is missing, damaged, not finite, or does not fit the model.
+      UserError: the file is missing, damaged, or does not fit the model.
     """
     path = pathlib.Path(folder) / FILE
     if not path.is_file():
@@ -50,9 +44,9 @@ def read_scores(folder, shapes):
         found = scores[scope].shape if scope in scores else None
         if found != (rank,):
             raise UserError(f"{path}: {scope} has {found} scores, the model's kernel {rank} ranks")
-    scores = {scope: scores[scope] for scope in shapes}
-    finite.check(scores, path)
-    return scores
+        if not np.isfinite(scores[scope]).all():
+            raise UserError(f"{path}: a score of {scope} is not finite: run factorize.py again")
+    return {scope: scores[scope] for scope in shapes}
 
 
 def initial_log_alphas(scores, shapes, base, fixed, target_sparsity):

@@ -1,6 +1,7 @@
 """What a task's data say about each encoder kernel: one streaming pass, bounded memory."""
 
 import collections
+import dataclasses
 
 import numpy as np
 import tensorflow as tf
@@ -48,7 +49,8 @@ def collect(config, arrays, store, method="two_sided", labels=None, examples=128
       {scope: `flop.decomposition.Statistics`} of every scope in `names.dense_scopes`.
 
     Raises:
-      UserError: the arrays lack the classifier, or it has another number of labels.
+      UserError: the arrays lack the classifier, or it has another number of labels, or what a
+        kernel sees is not finite.
     """
     if labels is None and method != "whitened":
         raise ValueError(f"method {method!r} needs the gradients of a labelled task")
@@ -70,7 +72,19 @@ def collect(config, arrays, store, method="two_sided", labels=None, examples=128
     )
     _run(forward, recorder, sums, make_dataset(store, plan), plan, needs)
     # Each kernel's sums are freed once read: they are the bulk of the memory.
-    return {scope: sums.pop(scope).statistics(plan.tokens) for scope in list(sums)}
+    return {scope: _finite(scope, sums.pop(scope).statistics(plan.tokens)) for scope in list(sums)}
+
+
+def _finite(scope, statistics):
+    """The `Statistics`, or `UserError` where they are of no use."""
+    for field in dataclasses.fields(statistics):
+        value = getattr(statistics, field.name)
+        if value is not None and not np.isfinite(value).all():
+            raise UserError(
+                f"statistics of {scope}: {field.name} is not finite: the model overflows on these"
+                " rows, so they cannot say what to cut: give other rows, or --method=svd"
+            )
+    return statistics
 
 
 def _build(config, recorder, labels, store):

@@ -1,13 +1,14 @@
 """Fine-tune, evaluate and predict sentence classification: what run_classifier.py runs."""
 
 import dataclasses
+import functools
 import resource
 import time
 
 import tensorflow as tf
 from absl import logging
 
-from bert_tf import files, folders
+from bert_tf import files
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.checkpoints.names import dense_scopes
 from bert_tf.checkpoints.report import assign_arrays
@@ -15,6 +16,7 @@ from bert_tf.data.batching import train_plan
 from bert_tf.errors import UserError
 from bert_tf.training import evaluation, freezing, loop, mask_training, sources
 from bert_tf.training import job as job_lib
+from bert_tf.training import results as results_lib
 from bert_tf.training.freezing_options import IDENTITY_FLAGS as FREEZING_FLAGS
 from bert_tf.training.pruning_options import MASK_FLAGS, TEACHER_FLAGS
 from bert_tf.training.pruning_summaries import PruningSummaries, values_in_force
@@ -60,7 +62,6 @@ def _train(job, callbacks):
     multiple = 8 if options.xla else 1  # few shapes, few compilations
     plan = make_plan(job, multiple)
     job_lib.compile_model(job, plan.steps)
-    best_dir = job.output_dir / "best"
     summaries = Summaries(job.output_dir)
     cache = freezing.make_cache(options, job.model, store, job.output_dir, job.strategy)
     autofreeze = freezing.make_callback(
@@ -75,7 +76,8 @@ def _train(job, callbacks):
             output_dir=job.output_dir,
             identity=_identity(job, plan),
             save_checkpoints_steps=options.save_checkpoints_steps,
-            save_best=(lambda model: _save_whole(job, best_dir)) if options.keep_best else None,
+            keep_best=options.keep_best,
+            save_model=lambda folder: _save(job, folder),
             may_be_best=mask_training.near_target(job.model.pruner) if job.masks else None,
             early_stopping_patience=options.early_stopping_patience,
             log_steps=options.log_steps,
@@ -87,7 +89,7 @@ def _train(job, callbacks):
     )
     if cache:
         cache.close()
-    metrics, step = _final_model(job, result, best_dir)
+    metrics, step = _final_model(job, result)
     frozen = freezing.report(options, job.model, autofreeze, cache)
     seconds = {**result.seconds, "tracing": times.tracing_seconds()}
     busy = seconds["this_session"] - seconds["evaluation"] - seconds["checkpoints"]
@@ -133,19 +135,19 @@ def make_plan(job, multiple=1):
     return plan
 
 
-def _final_model(job, result, best_dir):
+def _final_model(job, result):
     """Saves the trained model, the best one if that is kept; returns its (metrics, step)."""
-    options = job.options
     metrics, step = result.metrics, result.step
-    if options.keep_best and job.chief and result.best:
+    if not job.chief:
+        return metrics, step
+    if job.options.keep_best and result.best:
+        best_dir = job.output_dir / "best"
         best = load_model(best_dir)
         assign_arrays(job.model.model_weights, best.arrays, str(best_dir))
         metrics, step = result.best["metrics"], result.best["step"]
         job.model.global_step.assign(step)
-    if job.chief:
-        _save(job, job.output_dir)
-        if metrics:
-            evaluation.write_eval_results(job.output_dir, metrics, step)
+    save = functools.partial(_save, job, job.output_dir)
+    results_lib.write_final_model(job.output_dir, save, _arrays(job.model), metrics, step)
     return metrics, step
 
 
@@ -223,15 +225,8 @@ def _predict(job):
     job.seconds["prediction"] = evaluator.seconds
 
 
-def _save_whole(job, folder):
-    """Replaces a folder that holds nothing but the model."""
-    with folders.replaced(folder) as new:
-        _save(job, new)
-
-
 def _save(job, folder):
     """Writes the model as a model folder that every program here reads."""
-    arrays = {v.name.split(":")[0]: v.numpy() for v in job.model.model_weights}
     task = {
         **job.task.to_json(),
         "max_seq_length": job.data.max_seq_length,
@@ -239,7 +234,12 @@ def _save(job, folder):
         "do_lower_case": job.data.do_lower_case,
         "global_step": int(job.model.global_step.numpy()),
     }
-    save_model_folder(folder, job.source.config, arrays, job.source.vocab_file, task)
+    arrays, vocab_file = _arrays(job.model), job.source.vocab_file
+    save_model_folder(folder, job.source.config, arrays, vocab_file, task)
+
+
+def _arrays(model):
+    return {v.name.split(":")[0]: v.numpy() for v in model.model_weights}
 
 
 def _count_parameters(model):

@@ -89,7 +89,7 @@ class ClockRhythm:
         """Returns the `Due` after `step` updates; when nothing is, sets the next update's rate."""
         leaving = self._read(step)
         if self._diverged:
-            return Due(stop=self._diverged)
+            return Due(stop=self._diverged, diverged=True)
         if leaving:
             return Due(save=self._unsaved(step), stop=TERMINATED)
         if self._over(step):

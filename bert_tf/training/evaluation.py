@@ -1,5 +1,6 @@
 """Evaluation and prediction: over all examples, in batches of similar length."""
 
+import math
 import time
 
 import numpy as np
@@ -8,6 +9,7 @@ import tensorflow as tf
 from bert_tf import files
 from bert_tf.data.batching import eval_plan
 from bert_tf.data.pipeline import make_dataset
+from bert_tf.errors import UserError
 
 # Google's and the pruning port's names for what scikit-learn calls otherwise.
 _REPORT_NAMES = {"accuracy": "eval_accuracy", "f1": "f1_score"}
@@ -37,7 +39,11 @@ class Evaluator:
         )
 
     def logits(self, store):
-        """Returns float32 [n, num_outputs], in the store's order."""
+        """Returns float32 [n, num_outputs], in the store's order.
+
+        Raises:
+          UserError: an output is not finite.
+        """
         started = time.monotonic()
         plan = eval_plan(store.lengths, self.batch_size)
         outputs = np.zeros([len(store), self.model.classifier.num_outputs], np.float32)
@@ -45,6 +51,13 @@ class Evaluator:
         for step, (inputs, _) in enumerate(dataset):
             outputs[plan.ids(step)] = self._logits(inputs).numpy()
         self.seconds += time.monotonic() - started
+        broken = ~np.isfinite(outputs).all(-1)
+        if broken.any():
+            raise UserError(
+                f"the model's outputs for {broken.sum()} of {len(store)} examples are not finite,"
+                f" the first is example {broken.argmax() + 1}: its weights are of no use, or"
+                " --precision is too low for them"
+            )
         return outputs
 
     def evaluate(self, store, task):
@@ -84,17 +97,37 @@ class TaskEvaluation:
         """Seconds spent so far."""
         return self._evaluator.seconds
 
+    @property
+    def fingerprint(self):
+        """{split: hex digest}: metrics of different data are not compared."""
+        return {split: store.fingerprint for split, store in self.stores.items()}
+
     def evaluate(self):
-        """Returns {split: {metric: float}}."""
-        return {
-            split: self._evaluator.evaluate(store, self.task)
-            for split, store in self.stores.items()
-        }
+        """Returns {split: {metric: float}}.
+
+        Raises:
+          UserError: outputs or metrics are not finite; the message names the split.
+        """
+        metrics = {}
+        for split, store in self.stores.items():
+            try:
+                metrics[split] = self._evaluator.evaluate(store, self.task)
+            except UserError as e:
+                raise UserError(f"{split}: {e}") from e
+        return metrics
 
 
 def predictions(logits, task):
     """Predicted label indices int64 [n], or scores float32 [n] for a regression task."""
     return logits[:, 0] if task.labels is None else logits.argmax(-1)
+
+
+def require_finite(metrics, where):
+    """Raises `UserError` unless all of {split: {metric: value}} are finite; `where` begins it."""
+    for split, measured in metrics.items():
+        for name, value in measured.items():
+            if not math.isfinite(value):
+                raise UserError(f"{where}: {name} on {split} is {value}, expected a finite number")
 
 
 def write_eval_results(output_dir, metrics, step):

@@ -52,7 +52,7 @@ def prepare(options):
         now = distribution.value_of_chief(strategy, int(time.time()))  # one folder for all workers
         output_dir /= datetime.datetime.fromtimestamp(now).strftime("%Y-%m-%d-%H:%M:%S")
     files.make_output_dir(output_dir)
-    sources.check_output_dir(options, output_dir, () if options.keep_best else ("best",))
+    sources.check_output_dir(options, output_dir)
     source = sources.load(options, output_dir)
     masks = mask_training.trains_masks(options, source)
     freezing.check(options, source, masks)

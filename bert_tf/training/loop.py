@@ -8,8 +8,9 @@ import tf_keras as keras
 from absl import logging
 
 from bert_tf.errors import UserError
-from bert_tf.training import distribution
-from bert_tf.training.evaluation import report_names, write_eval_results
+from bert_tf.training import distribution, results
+from bert_tf.training.best import BestModel
+from bert_tf.training.evaluation import report_names, require_finite, write_eval_results
 from bert_tf.training.progress import ProgressBar
 from bert_tf.training.rhythm import EverySteps
 from bert_tf.training.specs import EvalSpec, Result, RunConfig, TrainSpec
@@ -69,7 +70,7 @@ def train_and_evaluate(
         step = int(model.global_step.numpy())
         # From a change of the stage on the batches are other ones: `fit` ends and begins anew.
         more = train_spec.stage(model) != stage and checkpoints.goes_on(step)
-    examples = sum(train_spec.examples(done) for done in range(first, state.step))
+    examples = sum(train_spec.examples(done) for done in range(first, step))
     return checkpoints.result(examples)
 
 
@@ -102,18 +103,37 @@ class CheckpointAndEvaluate(keras.callbacks.Callback):
         self.reports = reports
         self.evaluation = eval_spec and eval_spec.build(state.model)
         self.saving_seconds = 0.0
-        self._stopped = None
+        self._best = None
+        if run_config.keep_best and summaries:  # the chief's work
+            self._best = BestModel(state.output_dir / "best", run_config.save_model)
+        self._stopped = self._diverged = None
         self._started = time.monotonic()
 
     def begin(self):
         """Does what is due before the first update; returns whether there is one to do."""
         self.rhythm.begin(self)
+        if self._best:
+            self._best.recall(self.state.step)
+        self._recall_evaluations()
         return self.goes_on(self.state.step)
+
+    def _recall_evaluations(self):
+        """Looks at what earlier processes measured with the flags of this one."""
+        if not self.evaluation:
+            return
+        info, data = self.state.info, self.evaluation.fingerprint
+        if info.setdefault("evaluation data", data) != data:
+            raise UserError(
+                f"{self.state.path}: the run in this folder was evaluated on other data: give the"
+                " same to go on with it, or another --output_dir"
+            )
+        evaluation = self._evaluation_of(self.state.step)
+        if evaluation:
+            self._keep_if_best(self._described(**evaluation))
+            self._stopped = self._waited_too_long()
 
     def goes_on(self, step):
         """Does what is due after `step` updates; returns whether another one is to follow."""
-        if self.state.info.get("stop_reason"):
-            return False
         self._do_all(step, {}, [])
         return not self._stopped and not self.rhythm.ended(step)
 
@@ -138,16 +158,21 @@ class CheckpointAndEvaluate(keras.callbacks.Callback):
         if due.evaluate and self.evaluation:
             with self.rhythm.work("evaluate"):
                 self._evaluate(step)
+        if due.diverged:
+            self._diverged = due.stop
+        if not self._diverged:
+            self._write(due, step)
+        self._stopped = self._diverged or due.stop or self._stopped
+        if self._stopped:
+            self.state.model.stop_training = True
+
+    def _write(self, due, step):
         for share in due.markers if self.summaries else ():  # the chief's work
             with self.rhythm.work("marker"):
                 self.run_config.save_marker(share)
-        stopped_early = self.state.info.get("stop_reason")
-        if due.save or stopped_early:
+        if due.save or self._stopped:
             with self.rhythm.work("save"):
                 self._save(step)
-        self._stopped = due.stop or stopped_early
-        if self._stopped:
-            self.state.model.stop_training = True
 
     def _require_finite(self, step, logs):
         loss = float(logs.get("loss", 0.0))
@@ -158,17 +183,20 @@ class CheckpointAndEvaluate(keras.callbacks.Callback):
             )
 
     def result(self, examples):
-        """Returns the `Result` of the run, evaluating the final weights if that was not done."""
+        """Returns the `Result` of the run; evaluates the final weights if that was not done."""
+        step = int(self.state.model.global_step.numpy())
+        if step != self.state.step and not self._diverged:  # a callback stopped it in between
+            self._save(step)
+        if self.evaluation and not self._evaluation_of(step) and self.rhythm.may_evaluate():
+            self._evaluate(step)
+        reason = "finished" if self.rhythm.ended(step) else "interrupted"
         info = self.state.info
-        if self.evaluation and not info.get("evaluations") and self.rhythm.may_evaluate():
-            self._evaluate(self.state.step)
-        done = self.rhythm.ended(self.state.step)
-        reason = self._stopped or info.get("stop_reason")
+        self._warn_of_lost_weights()
         return Result(
-            step=self.state.step,
-            stop_reason=reason or ("finished" if done else "interrupted"),
-            metrics=info["evaluations"][-1]["metrics"] if info.get("evaluations") else {},
-            best=info.get("best", {}),
+            step=step,
+            stop_reason=self._stopped or reason,
+            metrics=self._evaluation_of(step).get("metrics", {}),
+            best=self._best.evaluation if self._best else info.get("best", {}),
             evaluations=info.get("evaluations", []),
             seconds={
                 "total": self.state.seconds,
@@ -179,46 +207,85 @@ class CheckpointAndEvaluate(keras.callbacks.Callback):
             examples_this_session=examples,
         )
 
+    def _warn_of_lost_weights(self):
+        best = self.state.info.get("best")
+        if self._best and best and self._is_better(best, self._best.evaluation):
+            logging.warning(
+                "the best evaluation of the run, %s %.4f at step %d, was made without keep_best:"
+                " its weights were not kept", best["metric"], best["value"], best["step"],
+            )  # fmt: skip
+
     def _save(self, step):
         started = time.monotonic()
         self.state.info |= self.rhythm.state()
         self.state.save(step)
         self.saving_seconds += time.monotonic() - started
 
+    def _evaluation_of(self, step):
+        """{"step", "metrics"} of the evaluation after `step` updates, {} where there was none."""
+        last = (self.state.info.get("evaluations") or [{}])[-1]
+        return last if last.get("step") == step else {}
+
     def _evaluate(self, step):
-        info = self.state.info
         metrics = self.evaluation.evaluate()
+        first = next(iter(metrics.values()))
+        self._diverged = self.rhythm.evaluated(first)
+        if self._diverged:
+            logging.info("step %d: %s", step, self._diverged)
+            return
+        require_finite(metrics, f"step {step}")
+        self._record(step, metrics)
+        self._compare_with_best(self._described(step, metrics))
+        if self.run_config.freezing:
+            self.run_config.freezing.on_evaluation(step, first[self.evaluation.metric])
+        self._stopped = self._waited_too_long()
+        if self._stopped:
+            logging.info("stopping early at step %d: %s", step, self._stopped)
+
+    def _record(self, step, metrics):
         values = report_names(metrics)
-        info.setdefault("evaluations", []).append({"step": step, "metrics": metrics})
+        self.state.info.setdefault("evaluations", []).append({"step": step, "metrics": metrics})
         logging.info(
             "step %d: %s", step, "  ".join(f"{k} {v:.4f}" for k, v in sorted(values.items()))
         )
         if self.summaries:
             self.summaries.eval_scalars(step, values)
-            write_eval_results(self.state.output_dir, metrics, step)
-        first = next(iter(metrics.values()))
-        self._compare_with_best(step, metrics, first[self.evaluation.metric])
-        if self.run_config.freezing:
-            self.run_config.freezing.on_evaluation(step, first[self.evaluation.metric])
-        reason = self.rhythm.evaluated(first)
-        if reason:
-            self._stop_early(step, reason)
+            if not results.holds_model(self.state.output_dir):  # it belongs to a final model
+                write_eval_results(self.state.output_dir, metrics, step)
 
-    def _compare_with_best(self, step, metrics, value):
-        name, info = self.evaluation.metric, self.state.info
-        if self.run_config.may_be_best and not self.run_config.may_be_best():
+    def _described(self, step, metrics):
+        name = self.evaluation.metric
+        value = next(iter(metrics.values()))[name]
+        return {"metric": name, "value": value, "step": step, "metrics": metrics}
+
+    def _compare_with_best(self, evaluation):
+        if not self._may_be_best():
             return
-        best = info.get("best", {}).get("value")
-        sign = 1 if self.evaluation.higher_is_better else -1
-        if best is None or sign * value > sign * best:
-            info["best"] = {"metric": name, "value": value, "step": step, "metrics": metrics}
-            if self.run_config.save_best and self.summaries:
-                self.run_config.save_best(self.state.model)
-        waited = sum(e["step"] > info["best"]["step"] for e in info["evaluations"])
-        patience = self.run_config.early_stopping_patience
-        if patience and waited >= patience and not self.rhythm.ended(step):
-            self._stop_early(step, f"no better {name} in {waited} evaluations")
+        info = self.state.info
+        if self._is_better(evaluation, info.get("best")):
+            info["best"] = evaluation
+        self._keep_if_best(evaluation)
 
-    def _stop_early(self, step, reason):
-        self.state.info["stop_reason"] = reason
-        logging.info("stopping early at step %d: %s", step, reason)
+    def _keep_if_best(self, evaluation):
+        """Keeps the weights of this moment if they are better than those that are kept."""
+        if not self._best or not self._may_be_best():
+            return
+        if self._is_better(evaluation, self._best.evaluation):
+            self._best.keep(evaluation)
+
+    def _may_be_best(self):
+        return self.run_config.may_be_best is None or self.run_config.may_be_best()
+
+    def _is_better(self, evaluation, other):
+        sign = 1 if self.evaluation.higher_is_better else -1
+        return not other or sign * evaluation["value"] > sign * other["value"]
+
+    def _waited_too_long(self):
+        """Why to stop after this evaluation, by the patience of this process, or None."""
+        info, patience = self.state.info, self.run_config.early_stopping_patience
+        if not patience or "best" not in info or self.rhythm.ended(info["evaluations"][-1]["step"]):
+            return None
+        waited = sum(e["step"] > info["best"]["step"] for e in info["evaluations"])
+        if waited < patience:
+            return None
+        return f"no better {self.evaluation.metric} in {waited} evaluations"

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import resource
 import shutil
@@ -27,6 +28,7 @@ from bert_tf.training.clock_rhythm import (
 )
 from bert_tf.training.pretraining_data import HeldOutSpec, PretrainingSpec
 from bert_tf.training.pretraining_reports import DataOrderLog, more_scalars
+from bert_tf.training.results import holds_model, write_final_model
 from bert_tf.training.summaries import Summaries
 from bert_tf.training.timetable import make_timetable
 
@@ -53,7 +55,7 @@ def run(options, callbacks=(), age=0.0, now=time.monotonic):
     options.check()
     strategy = distribution.start(options)
     output_dir = files.make_output_dir(options.output_dir)
-    sources.check_output_dir(options, output_dir, _left_by_others(output_dir))
+    sources.check_output_dir(options, output_dir, _markers_of_others(output_dir))
     if options.do_train:
         return _Training(options, strategy, output_dir).run(callbacks, age, now)
     return _evaluate(options, strategy, output_dir)
@@ -64,11 +66,11 @@ def exit_status(results):
     return EXIT_TERMINATED if results.get("stop_reason") == TERMINATED else 0
 
 
-def _left_by_others(output_dir):
-    """Names of the markers and the best model that no run of this folder has written."""
+def _markers_of_others(output_dir):
+    """Names of the markers that no run of this folder has written: it would have a clock."""
     if (output_dir / CLOCK_FILE).exists():
         return ()
-    return [path.name for path in [*sorted(output_dir.glob("marker-*")), output_dir / "best"]]
+    return [path.name for path in sorted(output_dir.glob("marker-*"))]
 
 
 def _evaluate(options, strategy, output_dir):
@@ -78,6 +80,7 @@ def _evaluate(options, strategy, output_dir):
     spec = HeldOutSpec(data, options.eval_batch_size, options.max_eval_steps)
     with user_errors(data.source):
         metrics = spec.build(model).evaluate()
+    evaluation.require_finite(metrics, source.source)
     if distribution.is_chief(strategy):
         evaluation.write_eval_results(output_dir, metrics, _steps_of(output_dir))
     return {"metrics": metrics}
@@ -112,7 +115,7 @@ class _Training:
                 result = self._train(callbacks)
             metrics, step = self._final_model(result)
             results = self._results(result, metrics, step)
-            if self.chief:
+            if self.chief and (_is_complete(result) or not holds_model(self.output_dir)):
                 files.write_json(self.output_dir / "results.json", results)
         finally:
             clock.close()
@@ -154,7 +157,7 @@ class _Training:
         self.spec = PretrainingSpec(self.data, self.rhythm, options.seed)
 
     def _train(self, callbacks):
-        options, best_dir = self.options, self.output_dir / "best"
+        options = self.options
         order = [DataOrderLog(self.output_dir / "data_order.tsv", self.rhythm)]
         summaries = Summaries(self.output_dir)
         if self.chief:
@@ -166,7 +169,8 @@ class _Training:
             loop.RunConfig(
                 output_dir=self.output_dir,
                 identity=self._identity(),
-                save_best=(lambda model: self._save_whole(best_dir)) if options.keep_best else None,
+                keep_best=options.keep_best,
+                save_model=self._save,
                 early_stopping_patience=options.early_stopping_patience,
                 log_steps=options.log_steps,
                 strategy=self.strategy,
@@ -182,22 +186,15 @@ class _Training:
     def _final_model(self, result):
         """Saves the trained model, the best one if that is kept; returns its (metrics, step)."""
         metrics, step = result.metrics, result.step
-        if not self.chief or result.stop_reason.startswith("diverged"):
-            return metrics, step
-        if result.stop_reason == TERMINATED:  # the checkpoint goes on; a model would look finished
-            return metrics, step
+        if not self.chief or not _is_complete(result):
+            return metrics, step  # the checkpoint goes on; a model would look finished
         if self.options.keep_best and result.best:
             best_dir = self.output_dir / "best"
             self.model.load(load_model(best_dir).arrays, str(best_dir))
             metrics, step = result.best["metrics"], result.best["step"]
-            evaluation.write_eval_results(self.output_dir, metrics, step)
-        self._save(self.output_dir)
+        save = functools.partial(self._save, self.output_dir)
+        write_final_model(self.output_dir, save, self.model.arrays(), metrics, step)
         return metrics, step
-
-    def _save_whole(self, folder):
-        """Replaces a folder that holds nothing but the model."""
-        with folders.replaced(folder) as new:
-            self._save(new)
 
     def _save(self, folder):
         config = self.source.config
@@ -305,6 +302,11 @@ def _terminated_by_signal(rhythm):
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _is_complete(result):
+    """Whether the run came to an end that leaves a model."""
+    return result.stop_reason != TERMINATED and not result.stop_reason.startswith("diverged")
 
 
 def _described(options):

@@ -219,6 +219,7 @@ class HeldOutEvaluation:
     higher_is_better = False
 
     def __init__(self, model, spec):
+        self.fingerprint = spec.data.fingerprint
         self._steps = spec.steps
         rows, size = spec.data.held_out_rows, spec.batch_size
 

@@ -13,12 +13,14 @@ class Due:
       markers: shares of the budget whose model folders are to be written.
       save: write a checkpoint.
       stop: why no update is to follow; None goes on.
+      diverged: whether that is a divergence, after which nothing of the model is written.
     """
 
     evaluate: bool = False
     markers: tuple = ()
     save: bool = False
     stop: str | None = None
+    diverged: bool = False
 
     def __bool__(self):
         return bool(self.evaluate or self.markers or self.save or self.stop)

@@ -38,7 +38,8 @@ def check_output_dir(options, output_dir, leftovers=()):
     if not (output_dir / STATE_FILE).exists():
         named = [options.bert_config_file, options.vocab_file]
         named = {pathlib.Path(file).resolve() for file in named if file}
-        own = (forms.CONFIG_FILE, forms.VOCAB_FILE, forms.TASK_FILE, *weights, *leftovers)
+        own = [forms.CONFIG_FILE, forms.VOCAB_FILE, forms.TASK_FILE, *weights, *leftovers]
+        own += [] if options.keep_best else ["best"]
         names += [name for name in own if (output_dir / name).resolve() not in named]
     forms.check_no_other_form(output_dir, names)
 

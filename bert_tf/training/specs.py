@@ -91,7 +91,8 @@ class RunConfig:
       identity: what must be equal for that, see `RunState`.
       save_checkpoints_steps: updates between checkpoints; each one is evaluated. A `rhythm` has
         intervals of its own.
-      save_best: callable (model) that stores the best model so far; None keeps no best.
+      keep_best: keep the model of the best evaluation in the folder `best`, see `BestModel`.
+      save_model: callable (folder) that writes the model as it is now; needed for that.
       may_be_best: callable () -> whether the weights of this moment qualify as best; None for
         always. (While masks are on their way to their sparsity, being better means little.)
       early_stopping_patience: stop after this many evaluations without a better one; 0 never.
@@ -107,7 +108,8 @@ class RunConfig:
     output_dir: pathlib.Path
     identity: dict
     save_checkpoints_steps: int = 1000
-    save_best: Callable | None = None
+    keep_best: bool = False
+    save_model: Callable | None = None
     may_be_best: Callable | None = None
     early_stopping_patience: int = 0
     log_steps: int = 10
@@ -121,7 +123,14 @@ class RunConfig:
 
 @dataclasses.dataclass
 class Result:
-    """What a run did: see `results.json` for the meaning of each value."""
+    """What a run did: see `results.json` for the meaning of each value.
+
+    Attributes:
+      step: updates that the final weights have seen.
+      metrics: {split: {metric: value}} of these weights; {} where they were not evaluated.
+      best: the best evaluation, with `keep_best` the best one whose weights are kept; {} without.
+      (and the others)
+    """
 
     step: int
     stop_reason: str

@@ -45,6 +45,11 @@ class RunState:
         self._started = time.monotonic()
 
     @property
+    def path(self):
+        """The file that makes a state count."""
+        return self.output_dir / STATE_FILE
+
+    @property
     def seconds(self):
         """Wall time of the run so far, in seconds, earlier sessions included."""
         return self._spent + time.monotonic() - self._started
@@ -56,7 +61,7 @@ class RunState:
           UserError: the run there is another one (a flag or the data changed), or its files are
             damaged.
         """
-        path = self.output_dir / STATE_FILE
+        path = self.path
         if not path.exists():
             return 0
         saved = files.read_json(path, "training state")
@@ -86,8 +91,10 @@ class RunState:
         """Writes the state after `step` updates, then deletes those before it that are not kept.
 
         Raises:
-          UserError: the disk is full or not writable; the previous state stays in force.
+          UserError: the disk is full or not writable, or a variable is not finite; the previous
+            state stays in force.
         """
+        self._require_finite(step)
         self.step = step
         if not self.write:
             return
@@ -104,7 +111,7 @@ class RunState:
         if self.freezing:
             self.info["freezing"] = self.freezing.get_state()
         files.write_json(
-            self.output_dir / STATE_FILE,
+            self.path,
             {
                 "checkpoint": name,
                 "identity": self.identity,
@@ -121,8 +128,21 @@ class RunState:
         return tf.train.Checkpoint(**parts, **({"gradients": gradients} if gradients else {}))
 
     def _newest(self):
-        path = self.output_dir / STATE_FILE
+        path = self.path
         return files.read_json(path, "training state")["checkpoint"] if path.exists() else None
+
+    def _require_finite(self, step):
+        """Everything that a resumed run would go on with: weights, slots, gates, multipliers."""
+        checkpoint = self._checkpoint()  # the view does not keep it alive
+        for variable in tf.train.TrackableView(checkpoint).descendants():
+            if not isinstance(variable, tf.Variable) or not variable.dtype.is_floating:
+                continue
+            if not bool(tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(variable)))):
+                before = f"the state of step {self.step}" if self.step else "what was there before"
+                raise UserError(
+                    f"step {step}: variable {variable.name} is not finite: lower --learning_rate,"
+                    f" or change --precision; {before} is intact"
+                )
 
     def _delete_all_but(self, newest):
         """Deletes all states but `newest` (None: no exception) and those kept before it."""

@@ -9,7 +9,7 @@ import safetensors.numpy
 import convert_checkpoint
 import factorize
 import remove_mask
-from bert_tf.checkpoints import finite, google, huggingface, mask_scores, tf_models
+from bert_tf.checkpoints import finite, google, huggingface, tf_models
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.errors import UserError
 from bert_tf.pruning import removal
@@ -99,15 +99,6 @@ def test_no_writer_writes_them(tmp_path, model, write, value):
     with pytest.raises(UserError, match=message(rf"{tmp_path}/out\S*")):
         write(tmp_path / "out", model.config, spoiled(model.arrays, value))
     assert not list(tmp_path.glob("out*/*"))
-
-
-def test_scores_that_are_no_numbers(tmp_path):
-    scores = {"a": np.array([1, np.nan], np.float32)}
-    with pytest.raises(UserError, match=r"mask_scores.npz: variable a: 1 of 2 values"):
-        mask_scores.write_scores(tmp_path, scores)
-    np.savez(tmp_path / "mask_scores.npz", **scores)
-    with pytest.raises(UserError, match=r"mask_scores.npz: variable a: 1 of 2 values"):
-        mask_scores.read_scores(tmp_path, {"a": (3, 3, 2)})
 
 
 def test_what_is_no_float_is_left_alone():

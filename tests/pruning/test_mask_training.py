@@ -236,3 +236,6 @@ def test_scores_that_are_missing_or_of_another_model_are_named(folders, tmp_path
     scores.write_scores(tmp_path, {"a": np.zeros(3, np.float32)})
     with pytest.raises(UserError, match=r"a has \(3,\) scores, the model's kernel 4 ranks"):
         scores.read_scores(tmp_path, {"a": (5, 6, 4)})
+    scores.write_scores(tmp_path, {"a": np.array([1, np.nan], np.float32)})
+    with pytest.raises(UserError, match=r"mask_scores.npz: a score of a is not finite"):
+        scores.read_scores(tmp_path, {"a": (5, 6, 2)})

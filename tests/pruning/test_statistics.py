@@ -170,3 +170,11 @@ def test_the_drawn_examples_depend_on_the_seed_only(model, store):
 def test_another_number_of_labels_is_refused(model, store):
     with pytest.raises(UserError, match="no classifier with 2 outputs"):
         statistics.collect(*model, store, "two_sided", labels=2)
+
+
+def test_statistics_that_are_not_finite_name_the_kernel(model, store):
+    config, arrays = model
+    name = "bert/encoder/layer_0/intermediate/dense/kernel"
+    arrays = {**arrays, name: np.full_like(arrays[name], 3e38)}
+    with pytest.raises(UserError, match=r"statistics of bert/encoder/layer_\d/.* is not finite"):
+        statistics.collect(config, arrays, store, labels=3)

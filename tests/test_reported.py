@@ -1,0 +1,244 @@
+"""What a run reports belongs to what it saved, and nothing that is not finite is saved."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+import tf_keras as keras
+
+from bert_tf.errors import UserError
+from bert_tf.training import classification, pretraining
+from bert_tf.training.evaluation import Evaluator, TaskEvaluation
+from bert_tf.training.pretraining_data import HeldOutEvaluation
+from bert_tf.training.pretraining_options import PretrainingOptions
+from tests import tiny
+
+TRAIN = {
+    "do_train": True,
+    "task_name": "sst-2",
+    "max_seq_length": 16,
+    "train_batch_size": 8,
+    "num_train_epochs": 2.0,
+    "learning_rate": 1e-3,
+    "save_checkpoints_steps": 1,
+}
+STEPS = 10
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+class KillAt(keras.callbacks.Callback):
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        if int(self.model.global_step.numpy()) == self.step:
+            raise Killed
+
+
+@pytest.fixture(scope="module", autouse=True)
+def eagerly():
+    with tiny.eagerly():
+        yield
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    return {
+        "model_dir": tiny.make_model(tmp_path / "model"),
+        "data_dir": tiny.make_sst2(tmp_path / "sst2"),
+        "output_dir": tmp_path / "run",
+    }
+
+
+@pytest.fixture
+def scores(monkeypatch):
+    """Lets evaluations find this accuracy at each step; {step: accuracy}."""
+    values, real = {}, Evaluator.evaluate
+
+    def evaluate(self, store, task):
+        metrics = real(self, store, task)
+        return {**metrics, "accuracy": values.get(int(self.model.global_step.numpy()), 0.0)}
+
+    monkeypatch.setattr(Evaluator, "evaluate", evaluate)
+    return values
+
+
+def train(inputs, kill_at=None, **flags):
+    options = tiny.options(**{**TRAIN, **inputs, **flags})
+    return classification.run(options, [KillAt(kill_at)] if kill_at else [])
+
+
+def reported(folder):
+    lines = (folder / "eval_results.txt").read_text().splitlines()
+    return dict(line.split(" = ") for line in lines)
+
+
+def test_best_weights_are_those_of_the_best_metrics_after_keep_best_was_off(inputs, scores, caplog):
+    scores |= {2: 0.7, 7: 0.85, 10: 0.5}
+    with pytest.raises(Killed):
+        train(inputs, kill_at=4, do_eval=True, keep_best=True)
+    with pytest.raises(Killed):
+        train(inputs, kill_at=9, do_eval=True)
+    with caplog.at_level(logging.WARNING):
+        results = train(inputs, do_eval=True, keep_best=True)
+    assert results["best"]["step"] == results["metrics_step"] == 2
+    assert results["metrics"]["dev"]["accuracy"] == 0.7
+    assert reported(inputs["output_dir"])["global_step"] == "2"
+    saved = json.loads((inputs["output_dir"] / "task.json").read_text())
+    assert saved["global_step"] == 2
+    assert "accuracy 0.8500 at step 7" in caplog.text  # its weights are gone, and it says so
+
+
+def test_weights_in_hand_are_kept_when_keep_best_comes_later(inputs, scores):
+    scores |= {4: 0.9, 10: 0.5}
+    with pytest.raises(Killed):
+        train(inputs, kill_at=5, do_eval=True)
+    results = train(inputs, do_eval=True, keep_best=True)
+    assert results["best"]["step"] == results["metrics_step"] == 4
+
+
+def test_metrics_of_an_earlier_step_are_not_those_of_the_end(inputs, scores):
+    scores |= {3: 0.5, STEPS: 0.55}
+    with pytest.raises(Killed):
+        train(inputs, kill_at=4, do_eval=True)
+    results = train(inputs)
+    assert (results["global_step"], results["metrics"]) == (STEPS, {})
+    assert not (inputs["output_dir"] / "eval_results.txt").exists()
+    results = train(inputs, do_eval=True)
+    assert results["metrics"]["dev"]["accuracy"] == 0.55
+    assert reported(inputs["output_dir"])["global_step"] == str(STEPS)
+
+
+@pytest.mark.parametrize("later", [{"early_stopping_patience": 10}, {}])
+def test_a_run_that_stopped_early_goes_on_with_more_patience(inputs, scores, later):
+    scores |= {1: 0.9}
+    results = train(inputs, do_eval=True, early_stopping_patience=2)
+    assert results["global_step"] == 3
+    again = train(inputs, do_eval=True, early_stopping_patience=2)
+    assert (again["global_step"], again["stop_reason"]) == (3, results["stop_reason"])
+    more = train(inputs, do_eval=True, **later)
+    assert (more["global_step"], more["stop_reason"]) == (STEPS, "finished")
+
+
+def test_predictions_of_the_model_before_are_removed_with_it(inputs, scores):
+    scores |= {1: 0.9}
+    folder = inputs["output_dir"]
+    train(inputs, do_eval=True, early_stopping_patience=2, do_predict=True)
+    train(inputs, do_eval=True, early_stopping_patience=2)
+    assert (folder / "test_results.tsv").exists()  # the same weights
+    with pytest.raises(Killed):
+        train(inputs, kill_at=6, do_eval=True)
+    assert reported(folder)["global_step"] == "3"  # as the model that is there
+    train(inputs)
+    assert not list(folder.glob("test_results*.tsv"))
+
+
+def test_other_dev_data_are_another_run(inputs, tmp_path):
+    with pytest.raises(Killed):
+        train(inputs, kill_at=4, do_eval=True)
+    data = tiny.make_sst2(tmp_path / "other", dev=21)
+    with pytest.raises(UserError, match=r"training_state\.json: .*evaluated on other data"):
+        train({**inputs, "data_dir": data}, do_eval=True)
+    train({**inputs, "data_dir": data})  # nothing is measured on them
+
+
+def test_weights_that_are_not_finite_do_not_replace_the_state(inputs, monkeypatch):
+    class Break(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if int(self.model.global_step.numpy()) == 4:
+                kernel = self.model.encoder.encoder_layers[0].kernels[0].kernel
+                kernel.assign(kernel * np.nan)
+
+    options = tiny.options(**TRAIN, **inputs)
+    with pytest.raises(UserError, match=r"step 4: variable bert/\S+ is not finite.*step 3 is int"):
+        classification.run(options, [Break()])
+    assert not (inputs["output_dir"] / "bert_model.ckpt.index").exists()
+    assert train(inputs)["global_step"] == STEPS
+
+
+@pytest.mark.parametrize("work", ["do_eval", "do_predict"])
+def test_outputs_that_are_not_finite_end_in_one_line(inputs, work):
+    from bert_tf.checkpoints import google
+
+    train(inputs)
+    folder = inputs["output_dir"]
+    arrays = tiny.arrays_of(folder)
+    arrays["output_bias"] = np.array([3e38, 3e38], np.float32)
+    arrays["output_weights"] = np.full_like(arrays["output_weights"], 3e38)
+    google.write_checkpoint(folder / "bert_model.ckpt", arrays)
+    with pytest.raises(UserError, match=r"outputs for \d+ of [12]0 examples are not finite"):
+        tiny.run(**{work: True}, **inputs)
+    assert not (folder / "eval_results.txt").exists()
+
+
+@pytest.fixture
+def pretraining_flags(tmp_path):
+    return {
+        "data_dir": tiny.make_rows(tmp_path / "data"),
+        "output_dir": tmp_path / "run",
+        "save_checkpoints_steps": 2,
+        "validation_interval": "2steps",
+        "do_eval": True,
+    }
+
+
+def test_a_held_out_loss_that_is_no_number_leaves_everything_as_it_was(
+    pretraining_flags, monkeypatch
+):
+    folder = pretraining_flags["output_dir"]
+    real, calls = HeldOutEvaluation.evaluate, []
+
+    def evaluate(self):
+        calls.append(1)
+        metrics = real(self)
+        return (
+            metrics if len(calls) < 3 else {"validation": {**metrics["validation"], "loss": np.nan}}
+        )
+
+    monkeypatch.setattr(HeldOutEvaluation, "evaluate", evaluate)
+    with pytest.raises(UserError, match="step 6: diverged: the held-out loss is nan"):
+        tiny.pretrain(**pretraining_flags, keep_best=True, budget="10steps")
+    state = json.loads((folder / "training_state.json").read_text())
+    assert state["step"] == 4
+    assert "global_step = 4" in (folder / "eval_results.txt").read_text()
+    assert json.loads((folder / "best" / "evaluation.json").read_text())["step"] <= 4
+    monkeypatch.undo()
+    assert tiny.pretrain(**pretraining_flags, keep_best=True, budget="10steps")["global_step"] == 10
+
+
+def test_a_finished_model_and_its_results_survive_a_longer_budget_that_diverges(
+    pretraining_flags, monkeypatch
+):
+    folder = pretraining_flags["output_dir"]
+    done = tiny.pretrain(**pretraining_flags, budget="4steps")
+    monkeypatch.setattr(HeldOutEvaluation, "evaluate", lambda _: {"validation": {"loss": np.inf}})
+    with pytest.raises(UserError, match="diverged"):
+        tiny.pretrain(**pretraining_flags, budget="8steps")
+    results = json.loads((folder / "results.json").read_text())
+    assert (results["global_step"], results["stop_reason"]) == (4, "budget spent")
+    assert results["metrics"] == done["metrics"]
+    assert "global_step = 4" in (folder / "eval_results.txt").read_text()
+
+
+def test_held_out_metrics_that_are_not_finite_are_not_written(pretraining_flags, monkeypatch):
+    tiny.pretrain(**pretraining_flags, budget="4steps")
+    monkeypatch.setattr(HeldOutEvaluation, "evaluate", lambda _: {"validation": {"loss": np.nan}})
+    values = {name: str(pretraining_flags[name]) for name in ("data_dir", "output_dir")}
+    options = PretrainingOptions(do_eval=True, given=frozenset({"do_eval", *values}), **values)
+    with pytest.raises(UserError, match="loss on validation is nan"):
+        pretraining.run(options)
+    assert "nan" not in (pretraining_flags["output_dir"] / "eval_results.txt").read_text()
+
+
+def test_a_classifier_is_never_best_by_a_loss_that_is_no_number(inputs, monkeypatch):
+    monkeypatch.setattr(
+        TaskEvaluation, "evaluate", lambda _: {"dev": {"accuracy": 0.5, "loss": np.nan}}
+    )
+    with pytest.raises(UserError, match="step 1: loss on dev is nan"):
+        train(inputs, do_eval=True, keep_best=True)
+    assert not (inputs["output_dir"] / "best").exists()

@@ -224,7 +224,11 @@ def main(options):
     model_folder.save_model_folder(folder, config, arrays, model.vocab_file, model.task, checkpoint)
     mask_scores.write_scores(folder, report.scores)
     way = f"{model.source} -> {options.output_dir}"
-    print(LoadReport(way, taken, model.left, notes=report.notes, verb="taken").table())
+    print(
+        LoadReport(
+            way, taken, model.left, notes=report.notes, verb="taken", remarks=model.remarks
+        ).table()
+    )
     print(report.table())
 
 

@@ -115,7 +115,10 @@ def _encoder_places(graph):
                 places[google_name] = graph.follow(layer, f"{path}/{leaf}")
     for name, node in places.items():
         if node is None or graph.variable(node) is None:
-            raise UserError(f"{graph.prefix}: the encoder has nothing where {name} is expected")
+            near = shapes.nearest_names(name, list(graph.variables().values()))
+            raise UserError(
+                f"{graph.prefix}: the encoder has nothing where {name} is expected{near}"
+            )
     query = places["bert/encoder/layer_0/attention/self/query/kernel"] if layers else None
     if query is None or graph.read(query).ndim != 3:
         raise UserError(f"{graph.prefix}: the encoder has no multi-head attention layer")

@@ -92,7 +92,9 @@ def _classifier(job, source, masks=False):
     )
     if source.arrays is None:
         return model, None
-    return model, assign_arrays(model.model_weights, source.arrays, source.source, left=source.left)
+    return model, assign_arrays(
+        model.model_weights, source.arrays, source.source, left=source.left, remarks=source.remarks
+    )
 
 
 def _require_classifier(job, source, report, alternative=""):
@@ -100,6 +102,12 @@ def _require_classifier(job, source, report, alternative=""):
         raise UserError(
             f"{source.source}: holds no classifier for the {len(job.task.labels or [1])} outputs"
             f" of task {job.task.name}: give a fine-tuned model{alternative}"
+        )
+    pooler = next((name for name in report.initialized if name.startswith("bert/pooler/")), None)
+    if pooler:
+        raise UserError(
+            f"{source.source}: holds no pooler ({pooler}), through which its classifier sees the"
+            f" text: give a fine-tuned model{alternative}"
         )
 
 

@@ -69,7 +69,7 @@ def _newest(folder, state, prefixes):
     named = os.fsdecode(found.group(1))
     name = re.split(r"[/\\]+", named)[-1]
     if name in prefixes:
-        if name != named:
+        if os.path.realpath(folder / named) != os.path.realpath(folder / name):
             logging.warning("%s names %s: taking %s of its own folder", state, named, name)
         return os.path.join(folder, name)
     path = os.path.join(folder, named)  # an absolute path stays itself

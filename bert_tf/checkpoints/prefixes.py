@@ -6,8 +6,8 @@ from bert_tf.errors import UserError
 
 # The one variable that every BERT has once, under the names of each kind of file.
 _ANCHORS = {
-    "/": re.compile(r"((?:.*?/)?)(?:bert/)?embeddings/word_embeddings"),
-    ".": re.compile(r"((?:.*?\.)?)(?:bert\.)?embeddings\.word_embeddings\.weight"),
+    "/": re.compile(r"((?:.*?/)??)(?:bert/)?embeddings/word_embeddings"),
+    ".": re.compile(r"((?:.*?\.)??)(?:bert\.)?embeddings\.word_embeddings\.weight"),
 }
 
 

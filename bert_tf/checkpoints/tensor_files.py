@@ -99,10 +99,10 @@ def _read_one(path):
 def _read_safetensors(path):
     try:
         return safetensors.numpy.load_file(path)
-    except KeyError as e:  # a type that numpy does not have
+    except (AttributeError, KeyError) as e:
         raise UserError(
-            f"{path}: holds tensors of type {e}, expected F32, F16 or BF16: save the model in one"
-            " of them, unquantised"
+            f"{path}: holds tensors of a type that numpy does not have ({e}), expected F32, F16 or"
+            " BF16: save the model in one of them, unquantised"
         ) from e
     except (safetensors.SafetensorError, OSError, TypeError, ValueError) as e:
         raise UserError(f"{path}: truncated or damaged safetensors file: {e}") from e

@@ -64,7 +64,7 @@ def read(prefix, config=None):
         shapes.check_representable(config, {}, "a tf-models-official checkpoint")
     places, heads = _encoder_places(graph)
     encoder_nodes = set(places.values())
-    places.update(_head_places(graph))
+    places.update(_head_places(graph, places["bert/embeddings/word_embeddings"]))
     arrays = {name: _as_google(name, graph.read(node)) for name, node in places.items()}
     if config is None:
         config = _inferred_config(arrays, heads)
@@ -141,10 +141,16 @@ def _old_encoders(graph):
     return found
 
 
-def _head_places(graph):
-    """Returns {Google name: node} of the task heads; their own pooler replaces the encoder's."""
+def _head_places(graph, table):
+    """Returns {Google name: node} of the task heads; their own pooler replaces the encoder's.
+
+    A masked-LM head whose decoder is another variable than the word embeddings `table` has none.
+    """
     places = {}
     for node in graph.find("embedding_table", "dense", "layer_norm", "bias"):
+        decoder = graph.follow(node, "embedding_table")
+        if decoder != table and not np.array_equal(graph.read(decoder), graph.read(table)):
+            continue
         for path, name in _MASKED_LM.items():
             places[f"cls/predictions/{name}"] = graph.follow(node, path)
     heads = {"next_sentence": [], "classifier": []}

@@ -165,8 +165,8 @@ def _check_tokens(folder, config, tokenizer):
 
 
 def _check_added(path, name, tokens):
-    tokens = tokens.values() if isinstance(tokens, dict) else tokens or []
-    for token in map(_content, tokens):
+    tokens = list(tokens.values()) if isinstance(tokens, dict) else tokens or []
+    for token in map(_content, tokens if isinstance(tokens, list) else [tokens]):
         if token not in _SPECIALS.values():
             raise UserError(
                 f"{path}: {name} adds the token {token!r}, which is cut out of a text before"

@@ -3,6 +3,7 @@
 import codecs
 import dataclasses
 
+from bert_tf import files
 from bert_tf.errors import UserError
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
@@ -82,6 +83,7 @@ def load_vocab(path):
     ids = {token: i for i, token in enumerate(tokens)}
     missing = [token for token in (PAD, UNK, CLS, SEP) if token not in ids]
     if missing:
+        files.refuse_pointer(path)
         raise UserError(
             f"{path}: the vocabulary has no {', '.join(missing)} among its {len(tokens)} tokens;"
             " expected one token per line, as in BERT's vocab.txt"

@@ -137,6 +137,16 @@ def save_model_folder(path, config, arrays, vocab_file=None, task=None, checkpoi
     return folder
 
 
+def require_pooler(model):
+    """Raises UserError if a `LoadedModel` cannot be used as a classifier for want of its pooler."""
+    name = "bert/pooler/dense/kernel"
+    if "output_weights" in model.arrays and name not in model.arrays:
+        raise UserError(
+            f"{model.source}: holds no pooler ({name}), through which its classifier sees the text:"
+            " give a fine-tuned model with its pooler, or train it"
+        )
+
+
 def is_huggingface(folder):
     """Whether `folder` (`pathlib.Path`) is a Hugging Face one; a model folder's checkpoint wins."""
     if (folder / f"{CHECKPOINT}.index").exists():

@@ -1,5 +1,6 @@
 """The tokenizer of a model: its vocabulary, treated as its folder records."""
 
+import itertools
 import pathlib
 
 from bert_tf.checkpoints import tokenizer_files
@@ -36,6 +37,37 @@ def settings_of(model):
     found = {name: extra[name] for name in tokenizer_files.SETTINGS if name in extra}
     tokenizer_files.check_settings(model.source, found)
     return tokenizer_files.without_defaults({**found, "do_lower_case": model.do_lower_case})
+
+
+def check_same_tokenizer(teacher, student, do_lower_case):
+    """Refuses a teacher to whom the student's token ids would mean other texts.
+
+    Args:
+      teacher, student: `LoadedModel`s; one without a vocabulary may be any.
+      do_lower_case: of the student's text; a teacher who records nothing takes it.
+
+    Raises:
+      UserError: vocabularies or settings differ; the message names the first difference.
+    """
+    if teacher.vocab_file is None or student.vocab_file is None:
+        return
+    tokens = [load_vocab(model.vocab_file).tokens for model in (teacher, student)]
+    if tokens[0] != tokens[1]:
+        pairs = itertools.zip_longest(*tokens)
+        i, theirs, ours = next((i, a, b) for i, (a, b) in enumerate(pairs) if a != b)
+        raise UserError(
+            f"--teacher_model_dir: token {i} of {teacher.vocab_file} is {theirs!r}, the student's"
+            f" is {ours!r}: give a teacher of the same vocabulary"
+        )
+    case = {"do_lower_case": do_lower_case}
+    theirs = tokenizer_files.with_defaults({**case, **settings_of(teacher)})
+    ours = tokenizer_files.with_defaults({**settings_of(student), **case})
+    for name, value in theirs.items():
+        if value != ours[name]:
+            raise UserError(
+                f"--teacher_model_dir: {teacher.source} has {name}={value}, the student"
+                f" {ours[name]}: give a teacher whose texts have the same ids"
+            )
 
 
 def _no_vocabulary(model):

@@ -7,6 +7,7 @@ from bert_tf.checkpoints import names, shapes
 from bert_tf.errors import UserError
 
 _LAYER = re.compile(r"(?<=layer_)\d+(?=/)")
+_LEAF = re.compile(r"(.*[/.]|)(.*)", re.DOTALL)  # of our names, and of PyTorch's
 _LABEL_HEAD = ("output_weights", "output_bias")
 
 
@@ -66,11 +67,11 @@ def _grouped(reasons):
         layers.setdefault((_LAYER.sub("*", name), reason), []).extend(numbers)
     leaves = {}  # (parent, layer numbers, reason) -> leaves
     for (pattern, reason), numbers in layers.items():
-        parent, _, leaf = pattern.rpartition("/")
+        parent, leaf = _LEAF.fullmatch(pattern).groups()
         leaves.setdefault((parent, tuple(sorted(numbers)), reason), []).append(leaf)
     rows = []
     for (parent, numbers, reason), group in leaves.items():
-        name = (parent + "/" if parent else "") + _braces(sorted(group))
+        name = parent + _braces(sorted(group))
         name = name.replace("layer_*", f"layer_{_span(numbers)}")
         rows.append((name, len(group) * max(1, len(numbers)), reason))
     return sorted(rows)

@@ -64,7 +64,9 @@ def read(prefix, config=None):
         shapes.check_representable(config, {}, "a tf-models-official checkpoint")
     places, heads = _encoder_places(graph)
     encoder_nodes = set(places.values())
-    places.update(_head_places(graph, places["bert/embeddings/word_embeddings"]))
+    table = places["bert/embeddings/word_embeddings"]
+    tied, untied = _masked_lm_heads(graph, table)
+    places.update(_head_places(graph, tied))
     arrays = {name: _as_google(name, graph.read(node)) for name, node in places.items()}
     if config is None:
         config = _inferred_config(arrays, heads)
@@ -75,8 +77,14 @@ def read(prefix, config=None):
         )
     shapes.check_shapes(config, arrays, prefix)
     taken = set(places.values())
+    reasons = dict.fromkeys(encoder_nodes, "the head has its own pooler")
+    for head in untied:
+        for path in (*_MASKED_LM, "embedding_table"):
+            reasons[graph.follow(head, path)] = (
+                "masked-LM head, not taken: its decoder differs from the word embeddings"
+            )
     left = {
-        name: "the head has its own pooler" if node in encoder_nodes else "not part of BERT"
+        name: reasons.get(node, "not part of BERT")
         for node, name in graph.variables().items()
         if node not in taken
     }
@@ -141,16 +149,20 @@ def _old_encoders(graph):
     return found
 
 
-def _head_places(graph, table):
-    """Returns {Google name: node} of the task heads; their own pooler replaces the encoder's.
-
-    A masked-LM head whose decoder is another variable than the word embeddings `table` has none.
-    """
-    places = {}
+def _masked_lm_heads(graph, table):
+    """Returns (tied, untied): the heads' nodes, by whether their decoder is the node `table`."""
+    tied, untied = [], []
     for node in graph.find("embedding_table", "dense", "layer_norm", "bias"):
         decoder = graph.follow(node, "embedding_table")
-        if decoder != table and not np.array_equal(graph.read(decoder), graph.read(table)):
-            continue
+        same = decoder == table or np.array_equal(graph.read(decoder), graph.read(table))
+        (tied if same else untied).append(node)
+    return tied, untied
+
+
+def _head_places(graph, masked_lm_heads):
+    """Returns {Google name: node} of the task heads; their own pooler replaces the encoder's."""
+    places = {}
+    for node in masked_lm_heads:
         for path, name in _MASKED_LM.items():
             places[f"cls/predictions/{name}"] = graph.follow(node, path)
     heads = {"next_sentence": [], "classifier": []}

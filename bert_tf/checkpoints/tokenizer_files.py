@@ -78,13 +78,17 @@ def read_settings(folder):
 
 def without_defaults(settings):
     """Returns those of {setting: bool or None} that say more than nothing."""
+    default = with_defaults({"do_lower_case": settings.get("do_lower_case")})
+    default["do_lower_case"] = None
+    return {n: value for n, value in settings.items() if value not in (None, default[n])}
+
+
+def with_defaults(settings):
+    """Returns all of SETTINGS, those that {setting: bool or None} says nothing of as they are."""
     lower = settings.get("do_lower_case")
-    default = {"strip_accents": lower, "tokenize_chinese_chars": True}
-    return {
-        name: value
-        for name, value in settings.items()
-        if value is not None and (name not in default or value != default[name])
-    }
+    default = {"do_lower_case": None, "strip_accents": lower, "tokenize_chinese_chars": True}
+    said = {name: value for name, value in settings.items() if value is not None}
+    return {**default, **said}
 
 
 def check_settings(path, values):

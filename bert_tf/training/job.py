@@ -8,7 +8,8 @@ import time
 from absl import logging
 
 from bert_tf import files
-from bert_tf.checkpoints.model_folder import LoadedModel, load_model
+from bert_tf.checkpoints.model_folder import LoadedModel, load_model, require_pooler
+from bert_tf.checkpoints.model_tokenizer import check_same_tokenizer
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.errors import UserError
 from bert_tf.training import distribution, freezing, inputs, mask_training, sources
@@ -74,6 +75,7 @@ def build_model(job):
             logging.info("\n%s", report.table())
             if not job.options.do_train:
                 _require_classifier(job, job.source, report, ", or --do_train")
+                require_pooler(job.source)
         if job.masks:
             mask_training.start_masks(job.options, job.source, job.model.encoder)
         if job.options.do_train:
@@ -103,12 +105,6 @@ def _require_classifier(job, source, report, alternative=""):
             f"{source.source}: holds no classifier for the {len(job.task.labels or [1])} outputs"
             f" of task {job.task.name}: give a fine-tuned model{alternative}"
         )
-    pooler = next((name for name in report.initialized if name.startswith("bert/pooler/")), None)
-    if pooler:
-        raise UserError(
-            f"{source.source}: holds no pooler ({pooler}), through which its classifier sees the"
-            f" text: give a fine-tuned model{alternative}"
-        )
 
 
 def _distillation(job):
@@ -122,6 +118,8 @@ def _distillation(job):
             f"--teacher_model_dir: {source.source} has a vocabulary of {source.config.vocab_size},"
             f" the student's has {job.source.config.vocab_size}"
         )
+    require_pooler(source)
+    check_same_tokenizer(source, job.source, job.data.do_lower_case)
     teacher, report = _classifier(job, source)
     _require_classifier(job, source, report)
     return Distillation(

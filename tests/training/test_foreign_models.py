@@ -81,7 +81,7 @@ def test_a_pooler_that_is_missing_starts_anew_and_is_said(model, data, tmp_path,
 
 def test_a_classifier_without_its_pooler_is_not_used(model, data, tmp_path):
     folder = save(model, tmp_path / "hf", ["bert/pooler/"])
-    message = r"hf \(Hugging Face folder\): holds no pooler \(bert/pooler/dense/kernel\), through"
+    message = r"hf \(Hugging Face folder\): holds no pooler \(bert/pooler/dense/kernel\), through w"
     flags = {"data_dir": data, "output_dir": tmp_path / "out", **FLAGS}
     for kind in ("do_eval", "do_predict"):
         with pytest.raises(UserError, match=message):
@@ -96,6 +96,27 @@ def test_a_classifier_without_its_pooler_is_not_used(model, data, tmp_path):
     }  # fmt: skip
     with pytest.raises(UserError, match="has no pooler, whose gradients --method=two_sided needs"):
         factorize.main(factorize.Options(given=frozenset(values), **values))
+
+
+def test_a_teacher_who_reads_other_ids_is_refused(model, data, tmp_path):
+    flags = {
+        "do_train": True, "data_dir": data, "output_dir": tmp_path / "out",
+        "model_dir": tmp_path / "model", "num_train_epochs": 1.0, **FLAGS,
+    }  # fmt: skip
+    teacher = save(model, tmp_path / "hf")
+    tiny.run(teacher_model_dir=teacher, **flags)
+    settings = json.loads((teacher / "tokenizer_config.json").read_text())
+    settings["strip_accents"] = False
+    (teacher / "tokenizer_config.json").write_text(json.dumps(settings))
+    with pytest.raises(UserError, match=r"has strip_accents=False, the student True: give a te"):
+        tiny.run(teacher_model_dir=teacher, **{**flags, "output_dir": tmp_path / "other"})
+    tokens = [*tiny.TOKENS]
+    tokens[5], tokens[6] = tokens[6], tokens[5]
+    (teacher / "vocab.txt").write_text("\n".join(tokens) + "\n")
+    with pytest.raises(
+        UserError, match=r"token 5 of .*vocab.txt is 'great', the student's is 'goo"
+    ):
+        tiny.run(teacher_model_dir=teacher, **{**flags, "output_dir": tmp_path / "other"})
 
 
 def pretrain(folder, data, output, **flags):

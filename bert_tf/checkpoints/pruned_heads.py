@@ -14,7 +14,7 @@ def restore(config, arrays, pruned, source):
     Args:
       config: `BertConfig`, whose num_attention_heads counts the pruned ones.
       arrays: {Google name: array}; changed ones are replaced in the result.
-      pruned: `pruned_heads` of config.json: {layer: [head]}, or None.
+      pruned: `pruned_heads` of config.json: {layer (str): [head]}, or None.
       source: the folder, for errors.
 
     Returns:
@@ -43,20 +43,21 @@ def restore(config, arrays, pruned, source):
 
 def _checked(config, pruned, source):
     """Returns {layer: sorted list of heads}, without layers that have lost none."""
-    try:
-        layers = {int(layer): sorted({int(h) for h in heads}) for layer, heads in pruned.items()}
-    except (AttributeError, TypeError, ValueError):
-        layers = {-1: [0]}
-    for layer, heads in layers.items():
-        if not 0 <= layer < config.num_hidden_layers or (
-            heads and not 0 <= heads[0] <= heads[-1] < config.num_attention_heads
-        ):
-            raise UserError(
-                f"{source}: pruned_heads of config.json is {pruned!r}, expected numbers of heads"
-                f" below {config.num_attention_heads} by layer, of {config.num_hidden_layers}"
-                " layers: correct it"
-            )
-    return {layer: heads for layer, heads in layers.items() if heads}
+    numbers = [str(layer) for layer in range(config.num_hidden_layers)]
+    if not isinstance(pruned, dict) or not all(
+        layer in numbers and isinstance(heads, list) and all(_is_head(h, config) for h in heads)
+        for layer, heads in pruned.items()
+    ):
+        raise UserError(
+            f"{source}: pruned_heads of config.json is {pruned!r}, expected numbers of heads below"
+            f" {config.num_attention_heads} by layer, of {config.num_hidden_layers} layers: correct"
+            " it"
+        )
+    return {int(layer): sorted(set(heads)) for layer, heads in pruned.items() if heads}
+
+
+def _is_head(value, config):
+    return type(value) is int and 0 <= value < config.num_attention_heads
 
 
 def _widen(arrays, name, axis, kept, source):

@@ -119,9 +119,21 @@ def _read_torch(path):
     try:
         # weights_only: a pickle from the network must not run code.
         state = torch.load(path, map_location="cpu", weights_only=True)
-        return {name: tensor.float().numpy() for name, tensor in state.items()}
+        tensors = {n: _array(tensor) for n, tensor in state.items() if hasattr(tensor, "numpy")}
     except Exception as e:  # torch raises what pickle, zipfile and its own reader raise
         raise UserError(f"{path}: truncated or damaged PyTorch file: {e}") from e
+    other = sorted(map(str, set(state) - set(tensors)))
+    if other:
+        raise UserError(
+            f"{path}: holds {', '.join(other[:5])} that are no tensors, expected the state_dict()"
+            " of a model: save that"
+        )
+    return tensors
+
+
+def _array(tensor):
+    """A PyTorch tensor as floats; whole numbers stay, so that quantised weights are known."""
+    return (tensor if "int" in str(getattr(tensor, "dtype", "")) else tensor.float()).numpy()
 
 
 def _read_hdf5(path):

@@ -180,6 +180,7 @@ def test_restored_heads_are_zeros_and_the_others_as_they_were(config, golden_arr
         ({"0": [1]}, r"query/kernel has shape \[24, 24\], but pruned_heads of config.json leaves it"
                      r" 18 of 24 along axis 1: the weights and config.json were not saved toge"),
         ({"7": [1]}, r"pruned_heads of config.json is {'7': \[1\]}, expected numbers of heads"),
+        ({"0": [1.5]}, "pruned_heads of config.json"),
         ({"0": [4]}, "expected numbers of heads below 4 by layer, of 3 layers"),
         ({"0": "x"}, "pruned_heads of config.json"),
         ([1], "pruned_heads of config.json"),

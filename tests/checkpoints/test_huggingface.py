@@ -139,6 +139,11 @@ def test_pytorch_weights_are_loaded_without_running_code(folder, arrays, same, m
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(load=load))
     same(huggingface.read(folder)[1], arrays)
+    nested = types.SimpleNamespace(load=lambda *_, **__: {"model": {}, "optimizer": {}, "step": 3})
+    monkeypatch.setitem(sys.modules, "torch", nested)
+    with pytest.raises(UserError, match="holds model, optimizer, step that are no tensors, expect"):
+        huggingface.read(folder)
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(load=load))
     (folder / "pytorch_model.bin").write_bytes(b"PK")
     with pytest.raises(UserError, match=r"pytorch_model.bin: truncated or damaged"):
         huggingface.read(folder)

@@ -38,7 +38,6 @@ _FIXED = {
     "tokenizer_class": _CLASSES,
 }
 _FIXED_MODEL = {
-    "type": ("WordPiece",),
     "unk_token": (UNK,),
     "continuing_subword_prefix": ("##",),
     "max_input_chars_per_word": (100, 200),
@@ -93,10 +92,16 @@ def with_defaults(settings):
 
 def check_settings(path, values):
     """Raises UserError unless each of SETTINGS in the JSON object `values` is a bool or null."""
-    for name in SETTINGS:
+    _check_flags(path, values, SETTINGS)
+
+
+def _check_flags(path, values, names):
+    for name in names:
         value = values.get(name)
         if value is not None and not isinstance(value, bool):
-            raise UserError(f"{path}: {name} must be true, false or null, found {value!r}")
+            raise UserError(
+                f"{path}: {name} must be true, false or null, found {value!r}: correct it"
+            )
 
 
 def _read(path):
@@ -109,8 +114,8 @@ def _flags(path, values, ideographs, lower):
     names[ideographs] = "tokenize_chinese_chars"
     if ideographs not in values:  # both spellings occur in both files
         names = {**names, "handle_chinese_chars": "tokenize_chinese_chars"}
+    _check_flags(path, values, names)
     flags = {ours: values[theirs] for theirs, ours in names.items() if theirs in values}
-    check_settings(path, flags)
     # Null says nothing, but of accents: that they are treated as capitals are.
     return {n: flag for n, flag in flags.items() if flag is not None or n == "strip_accents"}
 
@@ -129,6 +134,8 @@ def _read_fast(path, tokenizer, vocab_file):
     normalizer = _object(tokenizer.get("normalizer"))
     _check_fixed(path, normalizer, _FIXED)
     model = _object(tokenizer.get("model"))
+    if model.get("type", "WordPiece") != "WordPiece":
+        raise _refusal(path, "type of the model", model["type"], ("WordPiece",))
     _check_fixed(path, model, _FIXED_MODEL)
     if isinstance(model.get("vocab"), dict) and vocab_file.is_file():
         _check_vocab(path, model["vocab"], vocab_file)
@@ -151,7 +158,7 @@ def _check_fixed(path, values, fixed):
     for name, allowed in fixed.items():
         value = values.get(name)
         if value is not None and value not in allowed:
-            raise _refusal(path, name, value, sorted(map(str, allowed)))
+            raise _refusal(path, name, value, allowed)
 
 
 def _check_tokens(folder, config, tokenizer):
@@ -173,10 +180,9 @@ def _check_added(path, name, tokens):
     for token in map(_content, tokens if isinstance(tokens, list) else [tokens]):
         if token not in _SPECIALS.values():
             raise UserError(
-                f"{path}: {name} adds the token {token!r}, which is cut out of a text before"
-                " anything else is, expected none but"
-                f" {', '.join(_SPECIALS.values())}: this program cannot do that; if no text has"
-                " it, remove it from the file"
+                f"{path}: {name} adds the token {token!r}, expected none but"
+                f" {', '.join(_SPECIALS.values())}: texts that have it would have other ids than in"
+                " the model's training: if there are none, remove it from the file"
             )
 
 
@@ -191,6 +197,7 @@ def _content(token):
 
 def _refusal(path, name, value, allowed):
     return UserError(
-        f"{path}: {name} is {value!r}, expected {' or '.join(map(str, allowed))}: this program's"
-        " tokenizer, Google BERT's, would give texts other ids than the model was trained with"
+        f"{path}: {name} is {value!r}, expected {', '.join(map(str, allowed))}: texts would have"
+        " other ids than in the model's training: give a model with Google BERT's tokenizer, or"
+        " correct the file"
     )

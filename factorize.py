@@ -227,7 +227,11 @@ def main(options):
         model_folder.save_model_folder(new, config, arrays, vocab_file, task, checkpoint)
         mask_scores.write_scores(new, report.scores)
     way = f"{model.source} -> {options.output_dir}"
-    print(LoadReport(way, taken, model.left, notes=report.notes, verb="taken").table())
+    print(
+        LoadReport(
+            way, taken, model.left, notes=report.notes, verb="taken", remarks=model.remarks
+        ).table()
+    )
     print(report.table())
 
 

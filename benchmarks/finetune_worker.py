@@ -126,18 +126,15 @@ class Trainer:
 def load(setup, max_seq_length):
     """Returns (config, arrays with a classifier, `FeatureStore` of the training split)."""
     from bert_tf.checkpoints.model_folder import load_model
+    from bert_tf.checkpoints.model_tokenizer import tokenizer_of
     from bert_tf.data.features import build_features
     from bert_tf.data.tasks import get_task
-    from bert_tf.tokenization.tokenizer import BertTokenizer
-    from bert_tf.tokenization.vocab import load_vocab
 
     source = load_model(setup.model_dir)
     examples = get_task("sst-2").read(setup.data_dir, "train")
     store = build_features(
         examples,
-        BertTokenizer(
-            load_vocab(source.vocab_file), do_lower_case=source.do_lower_case is not False
-        ),
+        tokenizer_of(source),
         max_seq_length,
         f"{setup.feature_dir}/{max_seq_length}",
     )

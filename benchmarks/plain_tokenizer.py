@@ -27,11 +27,15 @@ class PlainTokenizer:
     Args:
       ids: {token: id}, with [UNK], [CLS] and [SEP].
       do_lower_case: lower-case and strip accents first.
+      strip_accents: as `BertTokenizer`'s.
+      tokenize_chinese_chars: as `BertTokenizer`'s.
     """
 
-    def __init__(self, ids, do_lower_case=True):
+    def __init__(self, ids, do_lower_case=True, strip_accents=None, tokenize_chinese_chars=True):
         self.ids = ids
         self.do_lower_case = do_lower_case
+        self.strip_accents = do_lower_case if strip_accents is None else strip_accents
+        self.tokenize_chinese_chars = tokenize_chinese_chars
 
     def tokens(self, text):
         """Returns the pieces of `text`, a list of str."""
@@ -54,11 +58,14 @@ class PlainTokenizer:
     def _words(self, text):
         spaced = []
         for char in _clean(text):
-            spaced.append(f" {char} " if _is_ideograph(char) else char)
+            alone = self.tokenize_chinese_chars and _is_ideograph(char)
+            spaced.append(f" {char} " if alone else char)
         words = []
         for word in "".join(spaced).split():
             if self.do_lower_case:
-                word = _strip_accents(word.lower())
+                word = word.lower()
+            if self.strip_accents:
+                word = _strip_accents(word)
             words.extend(_split_punctuation(word))
         return " ".join(words).split()
 

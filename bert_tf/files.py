@@ -8,6 +8,8 @@ import tempfile
 
 from bert_tf.errors import UserError
 
+_LFS_POINTER = b"version https://git-lfs"
+
 
 def read_json(path, what):
     """Returns the parsed JSON object in `path`; `what` names it in errors ("model configuration").
@@ -24,10 +26,22 @@ def read_json(path, what):
     except RecursionError as e:
         raise UserError(f"{path}: the {what} is nested too deeply to be one") from e
     except ValueError as e:  # JSONDecodeError, and integers too long to convert
+        refuse_pointer(path)
         raise UserError(f"{path}: the {what} is not valid JSON: {e}") from e
     if not isinstance(value, dict):
         raise UserError(f"{path}: the {what} must be a JSON object, found {type(value).__name__}")
     return value
+
+
+def refuse_pointer(path):
+    """Raises UserError if `path` is what a clone without Git LFS has in the place of a file."""
+    try:
+        with open(path, "rb") as f:
+            start = f.read(len(_LFS_POINTER))
+    except OSError:
+        return  # whoever reads it says so
+    if start == _LFS_POINTER:
+        raise UserError(f"{path}: is a Git LFS pointer, not the file: fetch it with `git lfs pull`")
 
 
 def write_text(path, text):

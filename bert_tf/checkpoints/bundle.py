@@ -7,6 +7,9 @@ import re
 import shutil
 import tempfile
 
+from absl import logging
+
+from bert_tf import files
 from bert_tf.errors import UserError
 
 _SUFFIX = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
@@ -20,7 +23,7 @@ def find_prefix(path):
         `checkpoint` file that names the newest one, or exactly one checkpoint.
 
     Raises:
-      UserError: nothing there, or one of the index and data files is missing.
+      UserError: nothing there, or one of the index and data files is missing or not fetched.
     """
     path = _SUFFIX.sub("", os.fspath(path))
     if os.path.isdir(path):
@@ -38,24 +41,44 @@ def find_prefix(path):
         raise UserError(f"{path}.index: the index file is missing, {data[0]} is there")
     if not data:
         raise UserError(f"{path}.data-00000-of-00001: the data file is missing, the index is there")
+    for file in (f"{path}.index", *(os.path.join(folder, f) for f in data)):
+        files.refuse_pointer(file)
     return path
 
 
 def _prefix_in(folder):
     if (folder / "bert_model.ckpt.index").exists():
         return os.path.join(folder, "bert_model.ckpt")
+    prefixes = sorted({_SUFFIX.sub("", f.name) for f in folder.iterdir() if _SUFFIX.search(f.name)})
     state = folder / "checkpoint"
     if state.is_file():
-        found = re.search(rb'^model_checkpoint_path: "(.*)"', state.read_bytes(), re.MULTILINE)
-        if not found:
-            raise UserError(f"{state}: names no model_checkpoint_path")
-        return os.path.join(folder, os.fsdecode(found.group(1)))  # an absolute path stays itself
-    prefixes = sorted({_SUFFIX.sub("", f.name) for f in folder.iterdir() if _SUFFIX.search(f.name)})
+        return _newest(folder, state, prefixes)
     if len(prefixes) == 1:
         return os.path.join(folder, prefixes[0])
     raise UserError(
         f"{folder}: no bert_model.ckpt and no file named checkpoint in this folder"
         + (f"; several checkpoints: {', '.join(prefixes[:5])}; name one" if prefixes else "")
+    )
+
+
+def _newest(folder, state, prefixes):
+    """The checkpoint that the file `checkpoint` names, which a copied folder has itself."""
+    found = re.search(rb'^model_checkpoint_path: "(.*)"', state.read_bytes(), re.MULTILINE)
+    if not found:
+        raise UserError(f"{state}: names no model_checkpoint_path")
+    named = os.fsdecode(found.group(1))
+    name = re.split(r"[/\\]+", named)[-1]
+    if name in prefixes:
+        if os.path.realpath(folder / named) != os.path.realpath(folder / name):
+            logging.warning("%s names %s: taking %s of its own folder", state, named, name)
+        return os.path.join(folder, name)
+    path = os.path.join(folder, named)  # an absolute path stays itself
+    if os.path.isfile(f"{path}.index"):
+        return path
+    example = f": name one, {folder / prefixes[-1]} for example" if prefixes else ""
+    raise UserError(
+        f"{state}: names {named}, which is not there; in its own folder there is"
+        f" {', '.join(prefixes[:5]) or 'no checkpoint'}, expected {name}{example}"
     )
 
 

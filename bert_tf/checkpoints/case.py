@@ -17,8 +17,8 @@ _ENOUGH_LETTERS = 0.05
 def check_case(path, do_lower_case, recorded=None, tokens=None):
     """Refuses a `--do_lower_case` that contradicts the checkpoint.
 
-    Evidence, the first that says anything decides: what the folder records, the folder's name as
-    Google gives it (`uncased_L-12_H-768_A-12`, any part of the path), the vocabulary.
+    Evidence, the first that says anything decides: what the folder records, the vocabulary, the
+    name as Google gives it (`uncased_L-12_H-768_A-12`) of the model's own folder or checkpoint.
 
     Args:
       path: the checkpoint's path, or None.
@@ -30,13 +30,13 @@ def check_case(path, do_lower_case, recorded=None, tokens=None):
       UserError: contradiction; the message names the evidence and the flag.
     """
     needed, evidence = recorded, "the model folder records it"
-    if needed is None:
-        needed, part = named_case(path)
-        evidence = f"the name {part}"
     if needed is None and tokens is not None:
         needed = vocab_looks_lower_cased(tokens)
         how = "no token with a capital letter" if needed else "many tokens with capital letters"
         evidence = f"the vocabulary has {how}"
+    if needed is None:
+        needed, part = named_case(path)
+        evidence = f"the name {part}"
     if needed is not None and needed != bool(do_lower_case):
         raise UserError(
             f"--do_lower_case={str(bool(do_lower_case)).lower()} contradicts the checkpoint {path},"
@@ -46,9 +46,16 @@ def check_case(path, do_lower_case, recorded=None, tokens=None):
 
 
 def named_case(path):
-    """Returns (needs lower-casing or None, the part of the path that says so or None)."""
-    parts = os.path.normpath(os.fspath(path)).split(os.sep) if path is not None else []
-    for part in reversed(parts):  # the nearest folder speaks first
+    """Returns (needs lower-casing or None, the part of the path that says so or None).
+
+    Args:
+      path: of a model folder, whose name counts, or of a checkpoint, whose own and its folder's do;
+        None says nothing. Folders above hold other things, too.
+    """
+    if path is None:
+        return None, None
+    folder, name = os.path.split(os.path.abspath(path))
+    for part in (name,) if os.path.isdir(path) else (name, os.path.basename(folder)):
         if _LOWER.search(part):
             return True, part
         if _CASED.search(part):

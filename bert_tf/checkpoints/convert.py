@@ -36,7 +36,8 @@ def convert(model, output, output_format="google"):
     left = _WRITERS[output_format](output, config, model)
     written = [name for name in model.arrays if name not in left]
     way = f"{model.source} -> {output} ({output_format})"
-    return LoadReport(way, written, {**model.left, **left}, verb="converted")
+    left = {**model.left, **left}
+    return LoadReport(way, written, left, verb="converted", remarks=model.remarks)
 
 
 def check_output(output, output_format="google"):

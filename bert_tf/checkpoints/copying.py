@@ -1,14 +1,16 @@
 """Small files carried from one model folder to the next."""
 
+import codecs
 import pathlib
-import shutil
 
 from bert_tf import files
 from bert_tf.errors import UserError
 
 
 def copy_file(source, target):
-    """Copies a small file atomically; copying a file onto itself does nothing.
+    """Copies a small text file atomically; copying a file onto itself does nothing.
+
+    A byte order mark is left out: other programs take it for a part of a vocabulary's first token.
 
     Raises:
       UserError: it cannot be read or written.
@@ -19,4 +21,5 @@ def copy_file(source, target):
     if not source.is_file():
         raise UserError(f"{source}: no such file")
     with files.atomic_path(target) as temporary:
-        shutil.copyfile(source, temporary)
+        text = source.read_bytes().removeprefix(codecs.BOM_UTF8)
+        pathlib.Path(temporary).write_bytes(text)

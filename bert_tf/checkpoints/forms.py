@@ -6,7 +6,7 @@ import os
 import pathlib
 
 from bert_tf import folders
-from bert_tf.checkpoints import google
+from bert_tf.checkpoints import google, tokenizer_files
 from bert_tf.errors import UserError
 
 CONFIG_FILE = "bert_config.json"
@@ -25,10 +25,7 @@ HUGGINGFACE_WEIGHTS = (
 HUGGINGFACE_FILES = (
     "config.json",
     *HUGGINGFACE_WEIGHTS,
-    "tokenizer_config.json",
-    "tokenizer.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
+    *tokenizer_files.FILES,
 )
 # What a refused folder is called, by the first of these that it holds.
 _KINDS = {
@@ -58,7 +55,7 @@ class Form:
 
 
 HUGGINGFACE = Form(
-    frozenset({"config.json", "model.safetensors", "tokenizer_config.json"}),
+    frozenset({"config.json", "model.safetensors", tokenizer_files.CONFIG_FILE}),
     frozenset({VOCAB_FILE}),
 )
 

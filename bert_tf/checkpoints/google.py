@@ -4,7 +4,7 @@ import os
 
 import tensorflow as tf
 
-from bert_tf.checkpoints import bundle, names, precision
+from bert_tf.checkpoints import bundle, names, precision, prefixes
 from bert_tf.errors import UserError
 
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -29,6 +29,11 @@ def read(prefix):
     Returns:
       (arrays, left): left is {name: reason} of optimizer slots and counters.
     """
+    return read_with_remarks(prefix)[:2]
+
+
+def read_with_remarks(prefix):
+    """As `read`, with a third value: a list of str, what a report should say besides."""
     prefix = bundle.find_prefix(prefix)
     reader = Bundle(prefix)
     if OBJECT_GRAPH in reader.names:
@@ -37,10 +42,17 @@ def read(prefix):
             " convert it with convert_checkpoint.py"
         )
     left = {n: "training state" for n in reader.names if names.is_training_state(n)}
-    arrays = {n: reader.read(n) for n in reader.names if n not in left}
-    if not arrays:
+    weights = [n for n in reader.names if n not in left]
+    if not weights:
         raise UserError(f"{prefix}: the checkpoint holds no weights")
-    return arrays, left
+    renamed, remarks = prefixes.without_prefix(weights, "/", prefix)
+    bare = not any(n.startswith("bert/") for n in renamed.values())
+    places = {n: f"bert/{new}" if bare and _is_bare(new) else new for n, new in renamed.items()}
+    return {places[n]: reader.read(n) for n in weights}, left, remarks
+
+
+def _is_bare(name):
+    return name.startswith(("embeddings/", "encoder/layer_", "pooler/"))
 
 
 def is_object_based(prefix):

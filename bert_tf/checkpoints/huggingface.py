@@ -1,9 +1,18 @@
-"""Hugging Face model folders: config.json, safetensors or PyTorch weights, vocab.txt."""
+"""Hugging Face model folders: config.json, weights of PyTorch or TensorFlow classes, vocab.txt."""
 
 import pathlib
 
 from bert_tf import files
-from bert_tf.checkpoints import copying, finite, forms, huggingface_names, shapes, tensor_files
+from bert_tf.checkpoints import (
+    copying,
+    finite,
+    forms,
+    huggingface_names,
+    pruned_heads,
+    shapes,
+    tensor_files,
+    tokenizer_files,
+)
 from bert_tf.config import BertConfig
 from bert_tf.errors import UserError
 
@@ -42,22 +51,31 @@ def read(folder):
 
     Args:
       folder: holds config.json and model.safetensors (or model.safetensors.index.json with its
-        shards, or pytorch_model.bin, sharded or not, where torch is installed).
+        shards, or pytorch_model.bin, sharded or not, where torch is installed, or tf_model.h5).
 
     Returns:
-      (config, arrays, left): a `BertConfig` (label names and lower-casing, when the folder tells
-      them, in `config.extra`), {Google name: float32 array}, and {tensor: reason} of what was not
-      taken.
+      (config, arrays, left): a `BertConfig` (label names and the tokenizer's settings, when the
+      folder tells them, in `config.extra`), {Google name: float32 array}, and {tensor: reason} of
+      what was not taken: a masked-LM head, too, whose decoder is not tied to the word embeddings.
 
     Raises:
       UserError: a file is missing or damaged, the model is no BERT encoder, or a tensor is missing
         or of another shape than config.json says.
     """
+    return read_with_remarks(folder)[:3]
+
+
+def read_with_remarks(folder):
+    """As `read`, with a fourth value: a list of str, what a report should say besides."""
     folder = pathlib.Path(folder)
     config = read_config(folder)
-    arrays, left = huggingface_names.to_google(tensor_files.read(folder), config, folder)
-    shapes.check_shapes(config, arrays, folder)
-    return config, arrays, left
+    theirs = files.read_json(folder / "config.json", "Hugging Face configuration")
+    arrays, left, prefix = huggingface_names.to_google(
+        tensor_files.read(folder), config, folder, theirs.get("tie_word_embeddings") is not False
+    )
+    arrays, heads = pruned_heads.restore(config, arrays, theirs.get("pruned_heads"), folder)
+    shapes.check_shapes(config, arrays, folder, left)
+    return config, arrays, left, prefix + heads
 
 
 def read_config(folder):
@@ -75,7 +93,15 @@ def read_config(folder):
         ("add_cross_attention", False),
     ):
         if theirs.get(key, wanted) != wanted:
-            raise UserError(f"{path}: {key} must be {wanted!r}, found {theirs[key]!r}")
+            raise UserError(
+                f"{path}: {key} must be {wanted!r}, found {theirs[key]!r}: this program computes"
+                " BERT encoders only: name the folder of one"
+            )
+    if theirs.get("quantization_config"):
+        raise UserError(
+            f"{path}: quantization_config: the weights are quantised, expected floating-point ones:"
+            " save the model unquantised"
+        )
     act = theirs.get("hidden_act", "gelu")
     if not isinstance(act, str) or act not in _ACTIVATIONS:
         raise UserError(
@@ -84,9 +110,7 @@ def read_config(folder):
     values = {**_DEFAULTS, **{k: theirs[k] for k in _SHARED_KEYS if k in theirs}}
     kept = _KEPT_KEYS if _has_label_names(theirs.get("id2label")) else ("problem_type",)
     values.update({k: theirs[k] for k in kept if theirs.get(k) is not None})
-    lower = _lower_cased(folder)
-    if lower is not None:
-        values["do_lower_case"] = lower
+    values.update(tokenizer_files.read_settings(folder))
     try:
         return BertConfig.from_dict({**values, "hidden_act": _ACTIVATIONS[act]})
     except UserError as e:
@@ -99,14 +123,6 @@ def _has_label_names(id2label):
     )
 
 
-def _lower_cased(folder):
-    path = pathlib.Path(folder) / "tokenizer_config.json"
-    if not path.exists():
-        return None
-    lower = files.read_json(path, "tokenizer configuration").get("do_lower_case")
-    return lower if isinstance(lower, bool) else None
-
-
 def write(folder, config, arrays, vocab_file=None, task=None, do_lower_case=None):
     """Writes a folder that transformers' BERT classes load.
 
@@ -117,6 +133,7 @@ def write(folder, config, arrays, vocab_file=None, task=None, do_lower_case=None
       vocab_file: copied as vocab.txt; None leaves it out.
       task: dict of task.json; its `labels` become id2label (None means regression).
       do_lower_case: written to tokenizer_config.json; when None, `config.extra`'s, else left out.
+        The other settings of the tokenizer are `config.extra`'s.
 
     Returns:
       {name: reason} of the arrays that the format has no place for.
@@ -131,16 +148,16 @@ def write(folder, config, arrays, vocab_file=None, task=None, do_lower_case=None
     finite.check(arrays, folder)
     config, arrays = shapes.with_biases(config, arrays)
     tensors, left = huggingface_names.from_google(arrays)
-    if do_lower_case is None:
-        do_lower_case = config.extra.get("do_lower_case")
     theirs = _their_config(config, arrays, task)
     tokenizer = {"tokenizer_class": "BertTokenizer"}
     tokenizer["model_max_length"] = config.max_position_embeddings
+    settings = {name: config.extra.get(name) for name in tokenizer_files.SETTINGS}
     if do_lower_case is not None:
-        tokenizer["do_lower_case"] = do_lower_case
+        settings["do_lower_case"] = do_lower_case
+    tokenizer.update({name: value for name, value in settings.items() if value is not None})
     with forms.output(folder, forms.HUGGINGFACE, "output") as new:
         files.write_json(new / "config.json", theirs)
-        files.write_json(new / "tokenizer_config.json", tokenizer)
+        files.write_json(new / tokenizer_files.CONFIG_FILE, tokenizer)
         if vocab_file:
             copying.copy_file(vocab_file, new / "vocab.txt")
         tensor_files.write(new / "model.safetensors", tensors)

@@ -2,15 +2,17 @@
 
 import numpy as np
 
-from bert_tf.checkpoints import names
+from bert_tf.checkpoints import names, prefixes
 from bert_tf.errors import UserError
 
 _DECODER = "cls.predictions.decoder.weight"
+_DECODER_BIAS = "cls.predictions.decoder.bias"
+_BIAS = "cls.predictions.bias"
 _TABLE = "bert.embeddings.word_embeddings.weight"
 _HEADS = {
     "output_weights": "classifier.weight",
     "output_bias": "classifier.bias",
-    "cls/predictions/output_bias": "cls.predictions.bias",
+    "cls/predictions/output_bias": _BIAS,
     "cls/seq_relationship/output_weights": "cls.seq_relationship.weight",
     "cls/seq_relationship/output_bias": "cls.seq_relationship.bias",
     "cls/squad/output_weights": "qa_outputs.weight",
@@ -18,9 +20,11 @@ _HEADS = {
 }
 # Computed by their code, or copies of tensors that are read elsewhere.
 _BUFFERS = ("position_ids", "token_type_ids")
+# Parts of names that change what a layer computes: the kernel by itself is not the model's.
+_ADAPTERS = ("lora_", "base_layer", "adapter")
 
 
-def to_google(tensors, config, source):
+def to_google(tensors, config, source, tied=True):
     """Renames and transposes Hugging Face tensors.
 
     Args:
@@ -28,29 +32,40 @@ def to_google(tensors, config, source):
         gamma/beta.
       config: `BertConfig`, which says which variables to expect.
       source: the folder, for errors.
+      tied: what tie_word_embeddings of config.json says.
 
     Returns:
-      (arrays, left): {Google name: float32 array} and {their name: reason}.
+      (arrays, left, remarks): {Google name: float32 array}, {their name: reason}, and a list of
+      str, what a report should say besides. A masked-LM head whose decoder is not tied to the word
+      embeddings is left.
 
     Raises:
-      UserError: a word decoder that is not tied to the word embeddings.
+      UserError: several models, adapters, or weights that are no floating-point numbers.
     """
-    tensors = {_normalised(name): (name, value) for name, value in tensors.items()}
+    _check_whole(tensors, source)
+    renamed, remarks = prefixes.without_prefix(tensors, ".", source)
+    tensors = {_normalised(renamed[name]): (name, value) for name, value in tensors.items()}
+    if _BIAS not in tensors and _DECODER_BIAS in tensors:  # one of two names for one tensor
+        tensors[_BIAS] = tensors.pop(_DECODER_BIAS)
     arrays, taken = {}, set()
     for google in [*names.encoder_shapes(config), *names.head_shapes(config)]:
         theirs, transposed = their_name(google)
         if theirs not in tensors:
             continue
-        value = np.asarray(tensors[theirs][1], np.float32)
+        value = _floats(*tensors[theirs], source)
         arrays[google] = np.ascontiguousarray(value.T) if transposed else value
         taken.add(theirs)
-    _check_tied(tensors, source)
     left = {
         name: _reason(theirs)
         for theirs, (name, _) in tensors.items()
         if theirs not in taken and theirs.rsplit(".", 1)[-1] not in _BUFFERS
     }
-    return arrays, left
+    untied = _untied({theirs: value for theirs, (_, value) in tensors.items()}, tied)
+    if untied:
+        arrays = {n: array for n, array in arrays.items() if not n.startswith("cls/predictions/")}
+        head = (name for n, (name, _) in tensors.items() if n.startswith("cls.predictions."))
+        left.update(dict.fromkeys(head, f"masked-LM head, not taken: {untied}"))
+    return arrays, left, remarks
 
 
 def from_google(arrays):
@@ -95,20 +110,46 @@ def _normalised(name):
     return name.removesuffix("beta") + "bias" if name.endswith(".LayerNorm.beta") else name
 
 
-def _check_tied(tensors, source):
-    if _DECODER not in tensors or _TABLE not in tensors:
-        return
-    decoder, table = tensors[_DECODER][1], tensors[_TABLE][1]
-    if not np.array_equal(decoder, table):
+def _check_whole(tensors, source):
+    adapter = next((n for n in tensors if any(part in n for part in _ADAPTERS)), None)
+    if adapter:
         raise UserError(
-            f"{source}: {_DECODER} differs from {_TABLE}: only a masked-LM decoder tied to the"
-            " word embeddings can be represented"
+            f"{source}: {adapter} belongs to an adapter (LoRA or the like), expected a plain BERT:"
+            " merge it into the model (merge_and_unload of peft) and save that"
         )
+    flax = next((n for n in tensors if n.endswith(".kernel")), None)
+    if flax:
+        raise UserError(
+            f"{source}: {flax} is a name of Flax, expected PyTorch's or TensorFlow's: load the"
+            " model with from_flax=True and save it"
+        )
+
+
+def _floats(name, value, source):
+    if value.dtype.kind != "f":
+        raise UserError(
+            f"{source}: tensor {name} is of type {value.dtype}, expected floating-point numbers:"
+            " save the model unquantised"
+        )
+    return np.asarray(value, np.float32)
+
+
+def _untied(tensors, tied):
+    """Why the masked-LM head would not compute with the word embeddings what it did; or None."""
+    head = any(name.startswith("cls.predictions.") for name in tensors)
+    if _DECODER in tensors and _TABLE in tensors:
+        if not np.array_equal(tensors[_DECODER], tensors[_TABLE]):
+            return "its decoder differs from the word embeddings"
+    elif head and not tied:
+        return "tie_word_embeddings is false and its decoder is missing"
+    if _DECODER_BIAS in tensors and not np.array_equal(tensors[_DECODER_BIAS], tensors[_BIAS]):
+        return "its decoder's bias differs from cls.predictions.bias"
+    return None
 
 
 def _reason(theirs):
     if theirs == _DECODER:
         return "tied to the word embeddings"
-    if theirs == "cls.predictions.decoder.bias":
+    if theirs == _DECODER_BIAS:
         return "copy of cls.predictions.bias"
     return "no such variable in Google's BERT"

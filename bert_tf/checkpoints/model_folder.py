@@ -17,6 +17,7 @@ from bert_tf.checkpoints import (
     shapes,
     tensor_files,
     tf_models,
+    tokenizer_files,
 )
 from bert_tf.checkpoints.forms import CHECKPOINT, CONFIG_FILE, TASK_FILE, VOCAB_FILE
 from bert_tf.config import BertConfig
@@ -33,8 +34,11 @@ class LoadedModel:
       source: the path it was read from and its kind, for reports.
       vocab_file: path of vocab.txt (str), or None.
       task: the dict of task.json, or None for a pretrained model.
-      do_lower_case: what the folder records about its text, or None.
+      do_lower_case: what the folder records about its text, or None; the tokenizer's other settings
+        are in `config.extra`.
       left: {name: reason} of what the files hold and the arrays do not.
+      path: the folder or checkpoint prefix as it was given, None for a model without.
+      remarks: list of str, what else a report should say of how the files were read.
     """
 
     config: BertConfig
@@ -44,6 +48,8 @@ class LoadedModel:
     task: dict | None = None
     do_lower_case: bool | None = None
     left: dict = dataclasses.field(default_factory=dict)
+    path: str | None = None
+    remarks: list = dataclasses.field(default_factory=list)
 
 
 def load_model(path, config_file=None, vocab_file=None):
@@ -67,6 +73,7 @@ def load_model(path, config_file=None, vocab_file=None):
     for file, flag in ((config_file, "bert_config_file"), (vocab_file, "vocab_file")):
         if file and not pathlib.Path(file).is_file():
             raise UserError(f"--{flag}={file}: no such file")
+    _refuse_adapter(path)
     if path.is_dir() and is_huggingface(path):
         if config_file:
             raise UserError(
@@ -74,13 +81,15 @@ def load_model(path, config_file=None, vocab_file=None):
                 " own config.json: leave the flag out"
             )
         folder, kind = path, "Hugging Face folder"
-        config, arrays, left = huggingface.read(path)
+        config, arrays, left, remarks = huggingface.read_with_remarks(path)
     else:
         prefix = _find_checkpoint(path)
         folder = pathlib.Path(prefix).parent
-        kind, config, arrays, left = _read_checkpoint(prefix, folder, config_file)
+        kind, config, arrays, left, remarks = _read_checkpoint(prefix, folder, config_file)
         others = [name for name in forms.HUGGINGFACE_WEIGHTS if (folder / name).exists()]
         left = {**left, **dict.fromkeys(others, f"not read beside {pathlib.Path(prefix).name}")}
+        settings = tokenizer_files.read_settings(folder)  # the configuration's own win
+        config = config.replace(extra={**settings, **config.extra})
     finite.check(arrays, path)
     task = _read_task(folder)
     recorded = (task or {}).get("do_lower_case", config.extra.get("do_lower_case"))
@@ -93,6 +102,8 @@ def load_model(path, config_file=None, vocab_file=None):
         task=task,
         do_lower_case=recorded if isinstance(recorded, bool) else None,
         left=left,
+        path=os.fspath(path),
+        remarks=remarks,
     )
 
 
@@ -146,6 +157,16 @@ def write_description(folder, config, vocab_file=None, task=None):
         files.write_json(folder / TASK_FILE, task)
 
 
+def require_pooler(model):
+    """Raises UserError if a `LoadedModel` cannot be used as a classifier for want of its pooler."""
+    name = "bert/pooler/dense/kernel"
+    if "output_weights" in model.arrays and name not in model.arrays:
+        raise UserError(
+            f"{model.source}: holds no pooler ({name}), through which its classifier sees the text:"
+            " give a fine-tuned model with its pooler, or train it"
+        )
+
+
 def is_huggingface(folder):
     """Whether `folder` (`pathlib.Path`) is a Hugging Face one; a model folder's checkpoint wins."""
     if (folder / f"{CHECKPOINT}.index").exists():
@@ -161,23 +182,32 @@ def _find_checkpoint(path):
             raise
         raise UserError(
             f"{e}; looked for {CHECKPOINT}.index and .data-*, a file named checkpoint, and"
-            " config.json with model.safetensors or pytorch_model.bin"
+            " config.json with model.safetensors, pytorch_model.bin or tf_model.h5"
         ) from e
 
 
+def _refuse_adapter(path):
+    adapter = path / "adapter_config.json"
+    if adapter.is_file():
+        raise UserError(
+            f"{adapter}: the folder holds an adapter (LoRA or the like), expected a whole model:"
+            " merge it into the model (merge_and_unload of peft) and save that"
+        )
+
+
 def _read_checkpoint(prefix, folder, config_file):
-    """Returns (kind, config, arrays, left) of a Google or tf-models-official checkpoint."""
+    """Returns (kind, config, arrays, left, remarks) of Google's or tf-models-official's files."""
     config_path = pathlib.Path(config_file) if config_file else folder / CONFIG_FILE
     config = BertConfig.from_json_file(config_path) if config_path.exists() else None
     if google.is_object_based(prefix):
-        return "tf-models-official checkpoint", *tf_models.read(prefix, config)
+        return "tf-models-official checkpoint", *tf_models.read(prefix, config), []
     if config is None:
         raise UserError(
             f"{config_path}: no such file beside the checkpoint: name it with --bert_config_file"
         )
-    arrays, left = google.read(prefix)
+    arrays, left, remarks = google.read_with_remarks(prefix)
     shapes.check_shapes(config, arrays, prefix)
-    return "Google checkpoint", config, arrays, left
+    return "Google checkpoint", config, arrays, left, remarks
 
 
 def _read_task(folder):

@@ -3,10 +3,11 @@
 import dataclasses
 import re
 
-from bert_tf.checkpoints import names
+from bert_tf.checkpoints import names, shapes
 from bert_tf.errors import UserError
 
 _LAYER = re.compile(r"(?<=layer_)\d+(?=/)")
+_LEAF = re.compile(r"(.*[/.]|)(.*)", re.DOTALL)  # of our names, and of PyTorch's
 _LABEL_HEAD = ("output_weights", "output_bias")
 
 
@@ -21,6 +22,7 @@ class LoadReport:
       initialized: names of the model's variables that the source does not hold.
       notes: {name of a loaded one: what to say of it}.
       verb: what "loaded" is called in the table ("converted" for a converter).
+      remarks: list of str, what else there is to say of how the source was read.
     """
 
     source: str
@@ -29,6 +31,7 @@ class LoadReport:
     initialized: list = dataclasses.field(default_factory=list)
     notes: dict = dataclasses.field(default_factory=dict)
     verb: str = "loaded"
+    remarks: list = dataclasses.field(default_factory=list)
 
     def table(self):
         """Returns the report as text: one row per group of like variables of all layers.
@@ -38,7 +41,8 @@ class LoadReport:
         loaded = {name: self.notes.get(name, "") for name in self.loaded}
         rows = [(self.verb, *row) for row in _grouped(loaded)]
         rows += [("left", *row) for row in _grouped(self.left)]
-        initialized = dict.fromkeys(self.initialized, "")
+        pooler = "the source has no pooler: it starts anew"
+        initialized = {n: pooler if "/pooler/" in n else "" for n in self.initialized}
         rows += [("at initialisation", *row) for row in _grouped(initialized)]
         first = max([len(row[0]) for row in rows], default=0)
         second = max([len(row[1]) for row in rows], default=0)
@@ -51,7 +55,8 @@ class LoadReport:
             f"{len(self.loaded)} {self.verb}, {len(self.left)} left,"
             f" {len(self.initialized)} at initialisation"
         )
-        return "\n".join([f"Weights: {self.source}", *lines, f"  total: {total}"])
+        remarks = [f"  note: {remark}" for remark in self.remarks]
+        return "\n".join([f"Weights: {self.source}", *lines, *remarks, f"  total: {total}"])
 
 
 def _grouped(reasons):
@@ -62,11 +67,11 @@ def _grouped(reasons):
         layers.setdefault((_LAYER.sub("*", name), reason), []).extend(numbers)
     leaves = {}  # (parent, layer numbers, reason) -> leaves
     for (pattern, reason), numbers in layers.items():
-        parent, _, leaf = pattern.rpartition("/")
+        parent, leaf = _LEAF.fullmatch(pattern).groups()
         leaves.setdefault((parent, tuple(sorted(numbers)), reason), []).append(leaf)
     rows = []
     for (parent, numbers, reason), group in leaves.items():
-        name = (parent + "/" if parent else "") + _braces(sorted(group))
+        name = parent + _braces(sorted(group))
         name = name.replace("layer_*", f"layer_{_span(numbers)}")
         rows.append((name, len(group) * max(1, len(numbers)), reason))
     return sorted(rows)
@@ -83,7 +88,7 @@ def _span(numbers):
     return _braces([str(n) for n in numbers]) if numbers else ""
 
 
-def assign_arrays(variables, arrays, source, allow_partial=False, left=None):
+def assign_arrays(variables, arrays, source, allow_partial=False, left=None, remarks=()):
     """Assigns every array to the variable of its name; checks all of them before the first.
 
     Args:
@@ -94,6 +99,7 @@ def assign_arrays(variables, arrays, source, allow_partial=False, left=None):
       allow_partial: accept encoder variables that the arrays lack (a deeper model, say); they keep
         their initial values and are reported.
       left: {name: reason} of what the reader had not taken already, carried into the report.
+      remarks: list of str, carried into the report, too.
 
     Returns:
       A `LoadReport`. A classifier of another number of labels is left, and the model's own stays
@@ -130,7 +136,8 @@ def assign_arrays(variables, arrays, source, allow_partial=False, left=None):
     if required and not allow_partial:
         raise UserError(
             f"{source}: lacks {len(required)} variables of the encoder, the first is {required[0]}"
+            + shapes.nearest_names(required[0], [*arrays, *left], places)
         )
     for name in usable:
         places[name].assign(arrays[name])
-    return LoadReport(source, usable, left, missing)
+    return LoadReport(source, usable, left, missing, remarks=list(remarks))

@@ -1,12 +1,14 @@
 """Does a checkpoint have the shape that its configuration says?"""
 
+import difflib
+
 import numpy as np
 
 from bert_tf.checkpoints import names
 from bert_tf.errors import UserError
 
 
-def check_shapes(config, arrays, source):
+def check_shapes(config, arrays, source, left=()):
     """Checks every encoder and head array against the configuration.
 
     Each kernel of a layer may be dense (`query/kernel`, `query/bias`) or factorised
@@ -18,6 +20,7 @@ def check_shapes(config, arrays, source):
       config: `BertConfig`.
       arrays: {Google name: array}.
       source: what to call the checkpoint in errors (its path).
+      left: names that the checkpoint has besides, for the message about a missing variable.
 
     Raises:
       UserError: a variable is missing, unknown in this configuration, or of another shape; the
@@ -30,6 +33,7 @@ def check_shapes(config, arrays, source):
             if not names.is_optional(name):
                 raise UserError(
                     f"{source}: variable {name} {list(shape)} of the configuration is missing"
+                    + nearest_names(name, [*arrays, *left], expected)
                 )
         elif not _fits(found, shape):
             wanted = str(list(shape)).replace("None", "labels")
@@ -45,6 +49,22 @@ def check_shapes(config, arrays, source):
             f" {extra[0]} {list(arrays[extra[0]].shape)}"
         )
     _check_pairs(arrays, source)
+
+
+def nearest_names(name, found, known=()):
+    """Returns the part of a message that says what there is instead of a missing variable.
+
+    Args:
+      name: the variable.
+      found: the names in the checkpoint, with `/` or `.` between their parts.
+      known: names that have a place of their own, no misspelling of this one.
+    """
+    others = {n.replace(".", "/"): n for n in found if n not in known}
+    close = difflib.get_close_matches(name, others, 3, cutoff=0.7)
+    if close:
+        return f"; the nearest names found: {', '.join(others[n] for n in close)}"
+    first = sorted(others.values())[:3]
+    return f"; found instead: {', '.join(first)}" if first else "; nothing else was found"
 
 
 def _expected(config, arrays, source):

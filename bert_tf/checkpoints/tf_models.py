@@ -64,7 +64,9 @@ def read(prefix, config=None):
         shapes.check_representable(config, {}, "a tf-models-official checkpoint")
     places, heads = _encoder_places(graph)
     encoder_nodes = set(places.values())
-    places.update(_head_places(graph))
+    table = places["bert/embeddings/word_embeddings"]
+    tied, untied = _masked_lm_heads(graph, table)
+    places.update(_head_places(graph, tied))
     arrays = {name: _as_google(name, graph.read(node)) for name, node in places.items()}
     if config is None:
         config = _inferred_config(arrays, heads)
@@ -75,8 +77,14 @@ def read(prefix, config=None):
         )
     shapes.check_shapes(config, arrays, prefix)
     taken = set(places.values())
+    reasons = dict.fromkeys(encoder_nodes, "the head has its own pooler")
+    for head in untied:
+        for path in (*_MASKED_LM, "embedding_table"):
+            reasons[graph.follow(head, path)] = (
+                "masked-LM head, not taken: its decoder differs from the word embeddings"
+            )
     left = {
-        name: "the head has its own pooler" if node in encoder_nodes else "not part of BERT"
+        name: reasons.get(node, "not part of BERT")
         for node, name in graph.variables().items()
         if node not in taken
     }
@@ -115,7 +123,10 @@ def _encoder_places(graph):
                 places[google_name] = graph.follow(layer, f"{path}/{leaf}")
     for name, node in places.items():
         if node is None or graph.variable(node) is None:
-            raise UserError(f"{graph.prefix}: the encoder has nothing where {name} is expected")
+            near = shapes.nearest_names(name, list(graph.variables().values()))
+            raise UserError(
+                f"{graph.prefix}: the encoder has nothing where {name} is expected{near}"
+            )
     query = places["bert/encoder/layer_0/attention/self/query/kernel"] if layers else None
     if query is None or graph.read(query).ndim != 3:
         raise UserError(f"{graph.prefix}: the encoder has no multi-head attention layer")
@@ -138,10 +149,20 @@ def _old_encoders(graph):
     return found
 
 
-def _head_places(graph):
+def _masked_lm_heads(graph, table):
+    """Returns (tied, untied): the heads' nodes, by whether their decoder is the node `table`."""
+    tied, untied = [], []
+    for node in graph.find("embedding_table", "dense", "layer_norm", "bias"):
+        decoder = graph.follow(node, "embedding_table")
+        same = decoder == table or np.array_equal(graph.read(decoder), graph.read(table))
+        (tied if same else untied).append(node)
+    return tied, untied
+
+
+def _head_places(graph, masked_lm_heads):
     """Returns {Google name: node} of the task heads; their own pooler replaces the encoder's."""
     places = {}
-    for node in graph.find("embedding_table", "dense", "layer_norm", "bias"):
+    for node in masked_lm_heads:
         for path, name in _MASKED_LM.items():
             places[f"cls/predictions/{name}"] = graph.follow(node, path)
     heads = {"next_sentence": [], "classifier": []}

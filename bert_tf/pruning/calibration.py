@@ -7,13 +7,11 @@ import tempfile
 
 from absl import logging
 
-from bert_tf.checkpoints.case import check_case
+from bert_tf.checkpoints.model_tokenizer import tokenizer_of
 from bert_tf.data.examples import Examples
 from bert_tf.data.features import build_features
 from bert_tf.errors import UserError
 from bert_tf.pruning.statistics import collect
-from bert_tf.tokenization.tokenizer import BertTokenizer
-from bert_tf.tokenization.vocab import check_vocab_size, load_vocab
 from bert_tf.training import inputs
 from bert_tf.training.options import ClassifierOptions
 
@@ -42,11 +40,12 @@ def statistics_of_task(model, method, flags, *, examples=1280, max_seq_length=No
       UserError: no such task or files, or the model has no classifier for it.
     """
     known = (model.task or {}).get("task_name")
-    if method in _LABELLED and "output_weights" not in model.arrays:
-        raise UserError(
-            f"{model.source}: has no classifier, whose gradients --method={method} needs: give a"
-            " model fine-tuned on the task, or --method=whitened"
-        )
+    for part, name in (("classifier", "output_weights"), ("pooler", "bert/pooler/dense/kernel")):
+        if method in _LABELLED and name not in model.arrays:
+            raise UserError(
+                f"{model.source}: has no {part}, whose gradients --method={method} needs: give a"
+                " model fine-tuned on the task, or --method=whitened"
+            )
     flags = dict(flags)
     if flags.get("task_name") and flags["task_name"].lower() == known:
         del flags["task_name"]  # the folder also knows the order of the labels
@@ -82,16 +81,11 @@ def statistics_of_text(
     Raises:
       UserError: the file cannot be read or holds no text, or the model no vocabulary.
     """
-    if model.vocab_file is None:
-        raise UserError(f"{model.source}: holds no vocab.txt: give --vocab_file")
-    vocab = load_vocab(model.vocab_file)
-    check_vocab_size(vocab, model.config, model.source)
-    lower_case = model.do_lower_case is not False if do_lower_case is None else do_lower_case
-    check_case(model.source, lower_case, recorded=model.do_lower_case, tokens=vocab.tokens)
+    tokenizer = tokenizer_of(model, do_lower_case)
     length = min(max_seq_length or DEFAULT_LENGTH, model.config.max_position_embeddings)
     passages = _draw_passages(path, examples, seed)
     texts = Examples([str(i) for i in range(len(passages))], passages, None, None, str(path))
-    store = build_features(texts, BertTokenizer(vocab, do_lower_case=lower_case), length)
+    store = build_features(texts, tokenizer, length)
     logging.info(
         "%d passages of %s, %.1f tokens on average", len(store), path, store.lengths.mean()
     )

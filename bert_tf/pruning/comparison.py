@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from bert_tf.checkpoints.model_tokenizer import tokenizer_of
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.data.batching import eval_plan
 from bert_tf.data.features import FeatureStore, build_features
@@ -13,8 +14,6 @@ from bert_tf.data.tasks import task_from_json
 from bert_tf.encoder import BertEncoder, kernels
 from bert_tf.errors import UserError
 from bert_tf.heads import ClassifierHead
-from bert_tf.tokenization.tokenizer import BertTokenizer
-from bert_tf.tokenization.vocab import check_vocab_size, load_vocab
 
 _BATCH_SIZE = 32
 INPUTS = ("input_word_ids", "input_mask", "input_type_ids")
@@ -82,13 +81,9 @@ def dev_store(model, data_dir):
             f"--data_dir={data_dir}: {model.source} {found}, expected one with GLUE's files: leave"
             " the flag out to compare on random tokens"
         )
-    if model.vocab_file is None:
-        raise UserError(f"{model.source}: holds no vocab.txt: give --vocab_file")
-    vocab = load_vocab(model.vocab_file)
-    check_vocab_size(vocab, model.config, model.source)
+    tokenizer = tokenizer_of(model)
     task = task_from_json(model.task)
     longest = model.task.get("max_seq_length", 128)
-    tokenizer = BertTokenizer(vocab, do_lower_case=model.do_lower_case is not False)
     cut = model.task.get("truncation", "head")
     examples = task.read(data_dir, task.dev_splits[0])
     return build_features(examples, tokenizer, longest, truncation=cut)

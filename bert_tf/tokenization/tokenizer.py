@@ -42,6 +42,9 @@ class BertTokenizer(tf.Module):
     Args:
       vocab: a Vocab, or the path of a vocab.txt.
       do_lower_case: lower-case and strip accents: True for uncased models.
+      strip_accents: strip accents whether or not letters are lower-cased; None is as do_lower_case.
+        False leaves combining marks as the text has them (Hugging Face's fast tokenizer).
+      tokenize_chinese_chars: each CJK ideograph is a word of its own; False leaves them in theirs.
 
     Raises:
       UserError: the vocabulary cannot be used (see load_vocab).
@@ -53,17 +56,24 @@ class BertTokenizer(tf.Module):
       >>> tokenizer.encode(["a first text"], ["and its pair"])["input_type_ids"]
     """
 
-    def __init__(self, vocab, do_lower_case=True):
+    def __init__(self, vocab, do_lower_case=True, strip_accents=None, tokenize_chinese_chars=True):
         super().__init__(name="bert_tokenizer")
         self.vocab = vocab if isinstance(vocab, vocab_lib.Vocab) else vocab_lib.load_vocab(vocab)
         self.do_lower_case = do_lower_case
+        self.strip_accents = do_lower_case if strip_accents is None else strip_accents
+        self.tokenize_chinese_chars = tokenize_chinese_chars
+        # The first cuts texts into words, too, but always around ideographs.
+        if tokenize_chinese_chars:
+            kind, options = tf_text.FastBertTokenizer, {"lower_case_nfd_strip_accents": False}
+        else:
+            kind, options = tf_text.FastWordpieceTokenizer, {"no_pretokenization": True}
         try:
-            self._pieces = tf_text.FastBertTokenizer(
+            self._pieces = kind(
                 vocab=_usable_tokens(self.vocab),
                 max_bytes_per_word=normalization.MAX_WORD_BYTES,
                 token_out_type=tf.int32,
                 unknown_token=vocab_lib.UNK,
-                lower_case_nfd_strip_accents=False,
+                **options,
             )
         except RuntimeError as e:
             raise UserError(f"{self.vocab.path}: the vocabulary cannot be used: {e}") from e
@@ -77,9 +87,25 @@ class BertTokenizer(tf.Module):
         )
 
     @property
+    def settings(self):
+        """{name: value} of how text is treated: what makes the same tokenizer of a vocabulary.
+
+        Those that differ from Google's: strip_accents only where it is not as do_lower_case,
+        tokenize_chinese_chars only if False.
+        """
+        settings = {"do_lower_case": self.do_lower_case}
+        if self.strip_accents != self.do_lower_case:
+            settings["strip_accents"] = self.strip_accents
+        if not self.tokenize_chinese_chars:
+            settings["tokenize_chinese_chars"] = False
+        return settings
+
+    @property
     def fingerprint(self):
         """Hex digest that changes with whatever could change an id: vocabulary, case, recipe."""
         parts = (_RECIPE, self.do_lower_case, self.vocab.tokens)
+        if len(self.settings) > 1:  # else the digest of those that know no other settings
+            parts += (sorted(self.settings.items()),)
         return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
     @_without_autograph
@@ -94,8 +120,12 @@ class BertTokenizer(tf.Module):
         """
         texts = tf.convert_to_tensor(texts, tf.string)
         texts.shape.assert_has_rank(1)
-        texts = normalization.normalize(texts, self.do_lower_case)
-        return self._pieces.tokenize(normalization.hide_long_words(texts))
+        texts = normalization.normalize(texts, self.do_lower_case, self.strip_accents)
+        texts = normalization.hide_long_words(texts, self.tokenize_chinese_chars)
+        if self.tokenize_chinese_chars:
+            return self._pieces.tokenize(texts)
+        words = normalization.split_words(texts, tokenize_chinese_chars=False)
+        return self._pieces.tokenize(words).merge_dims(1, 2)
 
     def tokens(self, texts):
         """Returns the pieces of each text: [n] str -> list of lists of str."""

@@ -1,7 +1,9 @@
 """vocab.txt: one token per line, the line number is the id."""
 
+import codecs
 import dataclasses
 
+from bert_tf import files
 from bert_tf.errors import UserError
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
@@ -59,7 +61,7 @@ def load_vocab(path):
     """Reads a vocabulary with Google's rules; lines are stripped of white space at both ends.
 
     Args:
-      path: vocab.txt, UTF-8.
+      path: vocab.txt, UTF-8, with or without a byte order mark; lines may end in CR LF.
 
     Returns:
       A Vocab. [MASK] may be missing, the other special tokens may not.
@@ -70,7 +72,7 @@ def load_vocab(path):
     """
     try:
         with open(path, "rb") as f:
-            lines = f.read().split(b"\n")
+            lines = f.read().removeprefix(codecs.BOM_UTF8).split(b"\n")
     except OSError as e:
         raise UserError(f"{path}: cannot read the vocabulary: {e.strerror or e}") from e
     if not lines[-1]:
@@ -81,6 +83,7 @@ def load_vocab(path):
     ids = {token: i for i, token in enumerate(tokens)}
     missing = [token for token in (PAD, UNK, CLS, SEP) if token not in ids]
     if missing:
+        files.refuse_pointer(path)
         raise UserError(
             f"{path}: the vocabulary has no {', '.join(missing)} among its {len(tokens)} tokens;"
             " expected one token per line, as in BERT's vocab.txt"

@@ -5,13 +5,11 @@ import pathlib
 
 from absl import logging
 
-from bert_tf.checkpoints.case import check_case
+from bert_tf.checkpoints.model_tokenizer import tokenizer_of
 from bert_tf.data import tfrecord
 from bert_tf.data.features import build_features
 from bert_tf.data.tasks import custom_task, get_task, task_from_json
 from bert_tf.errors import UserError
-from bert_tf.tokenization.tokenizer import BertTokenizer
-from bert_tf.tokenization.vocab import check_vocab_size, load_vocab
 from bert_tf.training.options import CUSTOM_FLAGS
 
 # Google's TFRecord names of the splits.
@@ -49,11 +47,7 @@ def build(options, source, output_dir):
       UserError: anything wrong with vocabulary, task, files or lengths.
     """
     saved = source.task or {}
-    if source.vocab_file is None:
-        raise UserError(f"{source.source}: holds no vocab.txt: give --vocab_file")
-    vocab = load_vocab(source.vocab_file)
-    check_vocab_size(vocab, source.config, source.source)
-    lower_case = _lower_case(options, source, vocab)
+    tokenizer = tokenizer_of(source, options.do_lower_case)
     length = _as_fine_tuned("max_seq_length", options, saved)
     truncation = _as_fine_tuned("truncation", options, saved)
     if length > source.config.max_position_embeddings:
@@ -62,14 +56,14 @@ def build(options, source, output_dir):
             f" its configuration) has {source.config.max_position_embeddings} rows"
         )
     task = _task(options, saved)
-    builder = _Builder(options, task, vocab, lower_case, length, truncation, output_dir)
+    builder = _Builder(options, task, tokenizer, length, truncation, output_dir)
     train = builder.store("train", "train") if options.do_train else None
     if train is not None and train.labels is None:
         raise UserError("the training examples carry no labels")
     dev = {s: builder.store(s, "dev") for s in task.dev_splits} if options.do_eval else {}
     test = {s: builder.store(s, "test") for s in task.test_splits} if options.do_predict else {}
     return Inputs(
-        builder.task, train, dev, test, length, truncation, lower_case,
+        builder.task, train, dev, test, length, truncation, tokenizer.do_lower_case,
         length if options.pad_to_max_length else None,
     )  # fmt: skip
 
@@ -77,15 +71,14 @@ def build(options, source, output_dir):
 class _Builder:
     """Turns splits into feature stores, from the task's files or from TFRecord files."""
 
-    def __init__(self, options, task, vocab, lower_case, length, truncation, output_dir):
+    def __init__(self, options, task, tokenizer, length, truncation, output_dir):
         self.options = options
         self.task = task
         self.length = length
         self.truncation = truncation
         self.output_dir = output_dir
         self.feature_dir = pathlib.Path(options.feature_dir or output_dir / "features")
-        self.vocab = vocab
-        self.tokenizer = BertTokenizer(vocab, do_lower_case=lower_case)
+        self.tokenizer = tokenizer
 
     def store(self, split, kind):
         """The `FeatureStore` of `split`, a split of `kind` train, dev or test."""
@@ -127,7 +120,7 @@ class _Builder:
             path, regression=labels is None, num_labels=len(labels or ()) or None
         )
         for what, found, limit in (
-            ("token id", int(store.ids.max()), len(self.vocab) - 1),
+            ("token id", int(store.ids.max()), len(self.tokenizer.vocab) - 1),
             ("example length", int(store.lengths.max()), self.length),
         ):
             if found > limit:
@@ -144,16 +137,6 @@ def _as_fine_tuned(name, options, saved):
     if name in options.given or options.do_train:
         return value
     return saved.get(name, value)
-
-
-def _lower_case(options, source, vocab):
-    known = source.do_lower_case
-    lower_case = options.do_lower_case
-    if lower_case is None:
-        lower_case = True if known is None else known
-    path = options.model_dir or options.init_checkpoint or options.bert_config_file
-    check_case(path, lower_case, recorded=known, tokens=vocab.tokens)
-    return lower_case
 
 
 def _task(options, saved):

@@ -8,7 +8,8 @@ import time
 from absl import logging
 
 from bert_tf import files
-from bert_tf.checkpoints.model_folder import LoadedModel, load_model
+from bert_tf.checkpoints.model_folder import LoadedModel, load_model, require_pooler
+from bert_tf.checkpoints.model_tokenizer import check_same_tokenizer
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.errors import UserError
 from bert_tf.training import distribution, freezing, inputs, mask_training, sources
@@ -76,6 +77,7 @@ def build_model(job):
             logging.info("\n%s", report.table())
             if not job.options.do_train:
                 _require_classifier(job, job.source, report, ", or --do_train")
+                require_pooler(job.source)
         if job.masks:
             mask_training.start_masks(job.options, job.source, job.model.encoder)
         if job.options.do_train:
@@ -94,7 +96,9 @@ def _classifier(job, source, masks=False):
     )
     if source.arrays is None:
         return model, None
-    return model, assign_arrays(model.model_weights, source.arrays, source.source, left=source.left)
+    return model, assign_arrays(
+        model.model_weights, source.arrays, source.source, left=source.left, remarks=source.remarks
+    )
 
 
 def _require_classifier(job, source, report, alternative=""):
@@ -116,6 +120,8 @@ def _distillation(job):
             f"--teacher_model_dir: {source.source} has a vocabulary of {source.config.vocab_size},"
             f" the student's has {job.source.config.vocab_size}"
         )
+    require_pooler(source)
+    check_same_tokenizer(source, job.source, job.data.do_lower_case)
     job.teacher_weights = sources.digest(source.arrays)
     teacher, report = _classifier(job, source)
     _require_classifier(job, source, report)

@@ -139,18 +139,19 @@ class MaskedLanguageModel(UpdatedModel):
         values = {v.name.split(":")[0]: v.numpy() for v in self.model_weights}
         return {name: x[:size] if name in _PADDED else x for name, x in values.items()}
 
-    def load(self, arrays, source):
+    def load(self, arrays, source, left=None, remarks=()):
         """Takes the weights of `arrays`, see `assign_arrays`; heads that are missing stay.
 
         Args:
           arrays: {Google name: array} of a model of the same shape, the vocabulary's true size.
           source: what to call it in errors.
+          left, remarks: as `assign_arrays` takes them, for the report.
 
         Returns:
           A `LoadReport`.
         """
         arrays = {name: self._padded(x) if name in _PADDED else x for name, x in arrays.items()}
-        return assign_arrays(self.model_weights, arrays, source)
+        return assign_arrays(self.model_weights, arrays, source, left=left, remarks=remarks)
 
     def _padded(self, array):
         padding = self.encoder.config.vocab_size - self.config.vocab_size

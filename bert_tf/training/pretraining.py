@@ -17,6 +17,7 @@ from bert_tf import files, folders
 from bert_tf.budget import Clock, marker_name
 from bert_tf.budget.clock import CLOCK_FILE
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
+from bert_tf.checkpoints.model_tokenizer import settings_of
 from bert_tf.data.pretraining.pipeline import user_errors
 from bert_tf.errors import UserError
 from bert_tf.training import distribution, evaluation, loop, pretraining_model, sources
@@ -198,11 +199,8 @@ class _Training:
 
     def _save(self, folder):
         config = self.source.config
-        lower_case = self.data.do_lower_case
-        if lower_case is None:
-            lower_case = self.source.do_lower_case
-        if lower_case is not None:
-            config = config.replace(extra={**config.extra, "do_lower_case": lower_case})
+        settings = self.data.tokenizer_settings or settings_of(self.source)
+        config = config.replace(extra={**config.extra, **settings})
         vocab_file = self.data.vocab_file or self.source.vocab_file
         save_model_folder(folder, config, self.model.arrays(), vocab_file)
 

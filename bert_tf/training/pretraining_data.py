@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 
 from bert_tf.checkpoints.model_folder import VOCAB_FILE
+from bert_tf.checkpoints.model_tokenizer import settings_of
 from bert_tf.data.pretraining.corpus import Corpus
 from bert_tf.data.pretraining.google_records import GoogleRecords, make_google_dataset
 from bert_tf.data.pretraining.masking import Masking
@@ -34,7 +35,7 @@ class PackedRows:
       seq_length, predictions: tokens and masked tokens per row.
       vocab_size: tokens of the vocabulary.
       vocab_file: its path.
-      do_lower_case: how the text was tokenised.
+      tokenizer_settings: how the text was tokenised, `BertTokenizer.settings`; {} if unknown.
       fingerprint: what tells one set of rows from another.
       next_sentence: whether they have next-sentence labels.
     """
@@ -52,7 +53,7 @@ class PackedRows:
         self.predictions = self._masking.predictions(self.seq_length)
         self.vocab_size = self.source.vocab_size
         self.vocab_file = str(pathlib.Path(options.data_dir) / VOCAB_FILE)
-        self.do_lower_case = self.source.manifest["do_lower_case"]
+        self.tokenizer_settings = self.source.tokenizer_settings
         self.fingerprint = f"{self.source.fingerprint}, {self.rows} rows of {self.seq_length}"
         _require_length("max_seq_length", options.max_seq_length, self.seq_length)
         _require_length(
@@ -65,12 +66,15 @@ class PackedRows:
         return self.source.corrupt_rows
 
     def check_vocabulary(self, loaded):
-        """Raises `UserError` unless the rows were made with the vocabulary of a `LoadedModel`."""
-        if loaded.vocab_file is not None:
-            lower_case = loaded.do_lower_case
-            lower_case = self.do_lower_case if lower_case is None else lower_case
-            tokenizer = BertTokenizer(load_vocab(loaded.vocab_file), do_lower_case=lower_case)
-            Corpus.open(self.source.folder, tokenizer.fingerprint)
+        """Raises `UserError` unless the rows were made with the tokenizer of a `LoadedModel`.
+
+        What the model does not record about case is the rows', for a new one all that it does not.
+        """
+        rows = self.tokenizer_settings
+        unknown = rows if loaded.arrays is None else {"do_lower_case": rows["do_lower_case"]}
+        vocab = load_vocab(loaded.vocab_file) if loaded.vocab_file else self.source.vocab
+        tokenizer = BertTokenizer(vocab, **{**unknown, **settings_of(loaded)})
+        Corpus.open(self.source.folder, tokenizer.fingerprint)
 
     def log_frequencies(self):
         """Returns float32 [vocab_size]: log of each token's share of those that may be masked.
@@ -109,7 +113,7 @@ class GoogleRows:
         self.rows, self.held_out_rows = len(self.source), len(self._held_out)
         self.vocab_size = vocab_size
         self.vocab_file = options.vocab_file
-        self.do_lower_case = None
+        self.tokenizer_settings = {}
         self.fingerprint = f"{self.rows} records of {self.seq_length}"
 
     @property

@@ -56,8 +56,22 @@ def build(options, source, data):
         if options.output_bias == "frequencies" and options.data_dir:
             model.set_output_bias(data.log_frequencies())
     else:
-        logging.info("\n%s", model.load(source.arrays, source.source).table())
+        report = model.load(source.arrays, source.source, source.left, source.remarks)
+        logging.info("\n%s", report.table())
+        if not options.do_train:
+            _require_heads(source, data, report)
     return model
+
+
+def _require_heads(source, data, report):
+    """Refuses to evaluate weights that are at their random beginning."""
+    used = [n for n in report.initialized if data.next_sentence or not n.startswith("bert/pooler/")]
+    if used:
+        why = next((r for r in source.left.values() if r.startswith("masked-LM head")), None)
+        raise UserError(
+            f"{source.source}: holds no {used[0]}{f' ({why})' if why else ''}, which --do_eval"
+            " needs: give a pre-trained model with its masked-LM head, or --do_train"
+        )
 
 
 def compile_model(options, model):

@@ -74,6 +74,7 @@ def load(options, output_dir):
         task=None,
         do_lower_case=config.extra.get("do_lower_case"),
         source=options.bert_config_file,
+        path=options.bert_config_file,
     )
 
 

@@ -43,6 +43,20 @@ def test_what_the_folder_records_comes_first():
         check_case("cased_L-12_H-768_A-12", False, recorded=True)
 
 
+def test_folders_above_the_model_say_nothing(tmp_path, monkeypatch):
+    model = tmp_path / "bert-base-uncased-experiments" / "uncased_L-2_H-128_A-2" / "mine"
+    model.mkdir(parents=True)
+    monkeypatch.chdir(model)
+    for path in (model, f"{model}/", ".", model / "bert_model.ckpt"):
+        assert named_case(path) == (None, None)
+        check_case(path, False, tokens=CASED)
+        check_case(path, True, tokens=LOWER)
+    monkeypatch.chdir(model.parent)
+    for path in (model.parent, ".", "bert_model.ckpt"):  # its own name, however it is given
+        assert named_case(path) == (True, "uncased_L-2_H-128_A-2")
+        check_case(path, False, tokens=CASED)  # the vocabulary knows better
+
+
 def test_a_renamed_folder_is_known_by_its_vocabulary():
     check_case("mine", True, tokens=LOWER)
     check_case("mine", False, tokens=CASED)

@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from bert_tf.checkpoints import names, shapes
+from bert_tf.checkpoints import names, shapes, tokenizer_files
 from bert_tf.checkpoints.convert import FORMATS, convert
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
+from bert_tf.checkpoints.model_tokenizer import settings_of
 from bert_tf.config import ACTIVATIONS, BertConfig
 from bert_tf.encoder.kernels import factorized_ranks
 from bert_tf.errors import UserError
@@ -81,8 +82,9 @@ def random_model(rng, folder):
         found = {n: s for n, s in found.items() if not n.startswith("bert/pooler/")}
     if "output_weights" not in found:
         task, extra = None, {}
-    if rng.random() < 0.5:
-        extra = {**extra, "do_lower_case": bool(rng.random() < 0.5)}
+    for setting in tokenizer_files.SETTINGS:
+        if rng.random() < 0.5:
+            extra = {**extra, setting: bool(rng.random() < 0.5)}
     arrays = {n: rng.normal(size=s).astype(np.float32) for n, s in found.items()}
     config = config.replace(extra=extra)
     if rng.random() < 0.2:
@@ -117,6 +119,7 @@ def assert_same(found, expected, left, kept_task):
     assert all(found.arrays[n].tobytes() == wanted[n].tobytes() for n in wanted)
     assert all(getattr(found.config, n) == getattr(expected.config, n) for n in SHAPE)
     assert found.do_lower_case == expected.do_lower_case
+    assert settings_of(found) == settings_of(expected)
     assert labels_of(found) == labels_of(expected)
     assert not kept_task or found.task == expected.task
     assert (found.vocab_file is None) == (expected.vocab_file is None)

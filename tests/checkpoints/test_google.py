@@ -44,6 +44,69 @@ def test_the_checkpoint_file_names_the_newest(tmp_path, arrays):
     np.testing.assert_array_equal(found, arrays["output_bias"] * 5)
 
 
+@pytest.mark.parametrize(
+    "named",
+    ["/data/elsewhere/out/model.ckpt-5", "../out/model.ckpt-5", "C:\\\\out\\\\model.ckpt-5"],
+)
+def test_a_copied_folder_has_the_newest_checkpoint_itself(tmp_path, arrays, named, caplog):
+    for step in (5, 10):
+        google.write_checkpoint(
+            tmp_path / f"model.ckpt-{step}", {"a": arrays["output_bias"] * step}
+        )
+    (tmp_path / "checkpoint").write_text(f'model_checkpoint_path: "{named}"\n')
+    with caplog.at_level("WARNING", logger="absl"):
+        found = google.read_checkpoint(tmp_path)["a"]
+    np.testing.assert_array_equal(found, arrays["output_bias"] * 5)
+    assert f"{tmp_path}/checkpoint names {named}: taking model.ckpt-5" in caplog.text
+
+
+def test_the_own_folder_wins_over_the_place_it_was_copied_from(tmp_path, arrays):
+    for place, scale in (("old", 1), ("new", 2)):
+        scaled = {"a": arrays["output_bias"] * scale}
+        google.write_checkpoint(tmp_path / place / "model.ckpt-5", scaled)
+        text = f'model_checkpoint_path: "{tmp_path}/old/model.ckpt-5"\n'
+        (tmp_path / place / "checkpoint").write_text(text)
+    found = google.read_checkpoint(tmp_path / "new")["a"]
+    np.testing.assert_array_equal(found, arrays["output_bias"] * 2)
+    for file in (tmp_path / "new").glob("model.ckpt-5.*"):
+        file.unlink()
+    found = google.read_checkpoint(tmp_path / "new")["a"]  # there is no other
+    np.testing.assert_array_equal(found, arrays["output_bias"])
+
+
+def test_a_checkpoint_file_that_points_elsewhere_says_what_is_there(tmp_path, arrays):
+    state = tmp_path / "checkpoint"
+    state.write_text('model_checkpoint_path: "/gone/model.ckpt-7"\n')
+    with pytest.raises(UserError, match=r"in its own folder there is no checkpoint, expected mod"):
+        google.read_checkpoint(tmp_path)
+    for step in (5, 6):
+        google.write_checkpoint(tmp_path / f"model.ckpt-{step}", {"a": arrays["output_bias"]})
+    with pytest.raises(UserError) as e:
+        google.read_checkpoint(tmp_path)
+    assert str(e.value) == (
+        f"{state}: names /gone/model.ckpt-7, which is not there; in its own folder there is"
+        f" model.ckpt-5, model.ckpt-6, expected model.ckpt-7: name one, {tmp_path}/model.ckpt-6"
+        " for example"
+    )
+
+
+@pytest.mark.parametrize("prefix", ["module/", "a/b/", "model/bert_model/", "bert/model/"])
+def test_a_prefix_of_all_names_is_taken_away(tmp_path, arrays, same, prefix):
+    named = {f"{prefix}{name}": value for name, value in arrays.items()}
+    slots = {f"{name}/adam_m": np.zeros_like(value) for name, value in named.items()}
+    google.write_checkpoint(tmp_path / "m", {**named, **slots, "global_step": np.int64(1)})
+    found, left, remarks = google.read_with_remarks(tmp_path / "m")
+    same(found, arrays)
+    assert set(left.values()) == {"training state"}
+    assert remarks == [f"the prefix {prefix} of 64 of the 64 names in the file was taken away"]
+
+
+def test_names_without_bert_get_it(tmp_path, arrays, same):
+    named = {f"enc/{name.removeprefix('bert/')}": value for name, value in arrays.items()}
+    google.write_checkpoint(tmp_path / "m", named)
+    same(google.read_checkpoint(tmp_path / "m"), arrays)
+
+
 def test_training_state_is_dropped_and_counted(tmp_path):
     weight = np.ones([2, 3], np.float32)
     arrays = {"output_weights": weight, "global_step": np.int64(7), "beta1_power": np.float32(0.9)}

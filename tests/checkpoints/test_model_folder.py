@@ -30,6 +30,15 @@ def test_a_model_folder_round_trip(tmp_path, config, arrays, vocab, same):
     assert (folder / "vocab.txt").read_text() == vocab.read_text()
 
 
+def test_a_byte_order_mark_does_not_travel(tmp_path, config, arrays, vocab):
+    text = vocab.read_bytes()
+    vocab.write_bytes(b"\xef\xbb\xbf" + text)
+    save_model_folder(tmp_path / "m", config, arrays, vocab)
+    huggingface.write(tmp_path / "hf", config, arrays, vocab)
+    for name in ("m", "hf"):
+        assert (tmp_path / name / "vocab.txt").read_bytes() == text
+
+
 def test_a_compact_model_folder(tmp_path, factorized, same):
     config, arrays = factorized
     model = load_model(save_model_folder(tmp_path / "m", config, arrays))

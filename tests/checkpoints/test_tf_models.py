@@ -107,6 +107,25 @@ def test_reads_a_pretrainer_whose_head_has_its_own_pooler(tmp_path, encoder):
     assert set(left.values()) == {"the head has its own pooler"}
 
 
+@pytest.mark.parametrize("difference", [0.0, 1.0])
+def test_a_masked_lm_head_with_its_own_decoder(tmp_path, encoder, difference):
+    head = tf.Module()
+    head.embedding_table = tf.Variable(encoder.get_embedding_table() + difference)
+    head.bias = tf.Variable(tf.zeros([SHAPE["vocab_size"]]))
+    for name, leaves in (("dense", ("kernel", "bias")), ("layer_norm", ("gamma", "beta"))):
+        part = tf.Module()
+        for leaf in leaves:
+            shape = [SHAPE["hidden_size"]] * (2 if leaf == "kernel" else 1)
+            setattr(part, leaf, tf.Variable(tf.ones(shape)))
+        setattr(head, name, part)
+    save(tmp_path / "ckpt", encoder=encoder, head=head)
+    _, found, left = tf_models.read(tmp_path / "ckpt")
+    taken = {name for name in found if name.startswith("cls/predictions/")}
+    assert len(taken) == (0 if difference else 5)
+    untied = [reason for reason in left.values() if reason.startswith("masked-LM head, not taken")]
+    assert bool(untied) == bool(difference)
+
+
 def test_reads_an_old_encoder_saved_by_layer_number(tmp_path):
     encoder = networks.BertEncoder(**SHAPE)
     plain = keras.Model(encoder.inputs, encoder.outputs)  # has no named attributes to follow

@@ -80,10 +80,26 @@ def test_random_strings_with_a_real_vocabulary(characters, newer, name):
     assert differences(vocab, texts, name != "cased") == []
 
 
-def differences(vocab, texts, do_lower_case):
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"do_lower_case": True, "strip_accents": False},
+        {"do_lower_case": False, "strip_accents": True},
+        {"do_lower_case": True, "tokenize_chinese_chars": False},
+        {"do_lower_case": False, "strip_accents": True, "tokenize_chinese_chars": False},
+    ],
+)
+@pytest.mark.parametrize("share", [10, pytest.param(1, marks=pytest.mark.slow)])
+def test_characters_with_other_settings(character_vocab, characters, newer, settings, share):
+    known = [c for c in characters if c not in newer]
+    texts = [f"Á{c}x" for c in known] + random_texts(random.Random(11), known)
+    assert differences(character_vocab, texts[::share], **settings) == []
+
+
+def differences(vocab, texts, do_lower_case, **settings):
     """The texts whose pieces differ."""
-    plain = PlainTokenizer(vocab.ids, do_lower_case)
-    pieces = BertTokenizer(vocab, do_lower_case).tokens(texts)
+    plain = PlainTokenizer(vocab.ids, do_lower_case, **settings)
+    pieces = BertTokenizer(vocab, do_lower_case, **settings).tokens(texts)
     return [text for text, ours in zip(texts, pieces, strict=True) if plain.tokens(text) != ours]
 
 

@@ -29,6 +29,13 @@ def test_line_number_is_the_id(tmp_path):
     )
 
 
+def test_a_byte_order_mark_and_carriage_returns_are_no_part_of_a_token(tmp_path):
+    plain = load_vocab(write(tmp_path, GOOD + b"the\n"))
+    for content in (b"\xef\xbb\xbf" + GOOD + b"the\n", GOOD.replace(b"\n", b"\r\n") + b"the\r\n"):
+        vocab = load_vocab(write(tmp_path, content))
+        assert (vocab.tokens, vocab.ids, vocab.pad_id) == (plain.tokens, plain.ids, 0)
+
+
 def test_mask_is_optional_until_asked_for(tmp_path):
     path = write(tmp_path, GOOD)
     with pytest.raises(UserError, match=r"vocab\.txt.*\[MASK\]"):
@@ -42,6 +49,7 @@ def test_mask_is_optional_until_asked_for(tmp_path):
         (GOOD + b"a\nb\xff\n", "line 6 .*not UTF-8"),
         (GOOD + b"a\0b\n", "line 5 .*NUL"),
         (b"[PAD]\n[UNK]\n[SEP]\nthe\n", r"no \[CLS\]"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git LFS pointer"),
         (b"the\ncat\n", r"no \[PAD\], \[UNK\], \[CLS\], \[SEP\] among its 2 tokens"),
     ],
 )

@@ -176,7 +176,7 @@ def _manifest(tokenizer, seq_length, splits, counts):
         "format": shards.FORMAT,
         "fingerprint": tokenizer.fingerprint,
         "vocab_size": len(vocab),
-        "do_lower_case": tokenizer.do_lower_case,
+        **tokenizer.settings,
         "sequence_length": seq_length,
         "splits": splits,
         "documents": sum(split["documents"] for split in splits.values()),

@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 
 from bert_tf import files
+from bert_tf.checkpoints import tokenizer_files
 from bert_tf.data.pretraining import shards
 from bert_tf.data.pretraining.checked_rows import MAX_CORRUPT, CheckedRows
 from bert_tf.errors import UserError
@@ -32,6 +33,7 @@ class Corpus:
       seq_length: tokens per row; every row is full and begins with [CLS].
       vocab_size: tokens of the vocabulary.
       fingerprint: of the tokenizer that made it, `BertTokenizer.fingerprint`.
+      tokenizer_settings: of that tokenizer, `BertTokenizer.settings`.
     """
 
     def __init__(self, folder, manifest, max_corrupt_rows=MAX_CORRUPT):
@@ -40,6 +42,9 @@ class Corpus:
         self.seq_length = manifest["sequence_length"]
         self.vocab_size = manifest["vocab_size"]
         self.fingerprint = manifest["fingerprint"]
+        self.tokenizer_settings = {
+            name: manifest[name] for name in tokenizer_files.SETTINGS if name in manifest
+        }
         self._splits = {split: self._open_split(split, max_corrupt_rows) for split in shards.SPLITS}
 
     @classmethod
@@ -65,9 +70,10 @@ class Corpus:
         _check_manifest(path, manifest)
         if fingerprint is not None and manifest["fingerprint"] != fingerprint:
             raise UserError(
-                f"{folder}: the rows were made with another vocabulary or lower-casing"
-                f" ({manifest['fingerprint']}) than the model's ({fingerprint}): make them again"
-                f" with the model's, or train on {folder}/vocab.txt"
+                f"{folder}: the rows were made with another vocabulary or lower-casing, or accents"
+                f" or ideographs treated otherwise ({manifest['fingerprint']}), than the model's"
+                f" ({fingerprint}): make them again with the model's, or train on"
+                f" {folder}/vocab.txt"
             )
         return cls(folder, manifest, max_corrupt_rows)
 
@@ -137,6 +143,7 @@ def _check_manifest(path, manifest):
     for name, kind in _FIELDS.items():
         if not isinstance(manifest.get(name), kind):
             raise UserError(f"{path}: {name} is {manifest.get(name)!r}, expected {kind.__name__}")
+    tokenizer_files.check_settings(path, manifest)
     for split, content in manifest["splits"].items():
         for entry in content["shards"]:
             if not isinstance(entry.get("name"), str) or not isinstance(entry.get("rows"), int):

@@ -8,6 +8,7 @@ from absl import logging
 from bert_tf import files
 from bert_tf.checkpoints.case import check_case
 from bert_tf.checkpoints.model_folder import load_model
+from bert_tf.checkpoints.model_tokenizer import tokenizer_of
 from bert_tf.data.pretraining.build import build_corpus, check_output_dir
 from bert_tf.data.pretraining.google_instances import (
     GoogleRecipe,
@@ -18,9 +19,8 @@ from bert_tf.data.pretraining.google_instances import (
 from bert_tf.data.pretraining.google_records import serialize, write_records
 from bert_tf.data.pretraining.text import TextReader, find_files
 from bert_tf.data.pretraining.vocabulary import learn_vocab
-from bert_tf.errors import UserError
 from bert_tf.tokenization.tokenizer import BertTokenizer
-from bert_tf.tokenization.vocab import check_vocab_size, load_vocab
+from bert_tf.tokenization.vocab import load_vocab
 
 
 def run(options):
@@ -53,18 +53,10 @@ def _tokenizer(options, input_files):
             seed=options.random_seed,
         )
         return BertTokenizer(vocab, lower_case)
-    path, recorded = options.vocab_file, None
     if options.model_dir:
-        model = load_model(options.model_dir)
-        path, recorded = model.vocab_file, model.do_lower_case
-        if path is None:
-            raise UserError(f"{model.source}: holds no vocab.txt: give --vocab_file instead")
-    vocab = load_vocab(path)
-    if options.model_dir:
-        check_vocab_size(vocab, model.config, model.source)
-    if lower_case is None:
-        lower_case = True if recorded is None else recorded
-    check_case(options.model_dir or path, lower_case, recorded=recorded, tokens=vocab.tokens)
+        return tokenizer_of(load_model(options.model_dir), lower_case)
+    vocab, lower_case = load_vocab(options.vocab_file), lower_case is not False
+    check_case(options.vocab_file, lower_case, tokens=vocab.tokens)
     return BertTokenizer(vocab, lower_case)
 
 

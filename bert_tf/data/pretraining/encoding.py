@@ -65,12 +65,11 @@ def encode_pieces(pieces, tokenizer, num_workers=1):
         for block in blocks(pieces):
             yield _block(block, *_encode(tokenizer, *_texts(block)))
         return
-    vocab, lower_case = tokenizer.vocab, tokenizer.do_lower_case
     with concurrent.futures.ProcessPoolExecutor(
         num_workers,
         mp_context=multiprocessing.get_context("spawn"),  # TensorFlow does not survive a fork
         initializer=_start_worker,
-        initargs=(vocab, lower_case),
+        initargs=(tokenizer.vocab, tokenizer.settings),
     ) as pool:
         waiting = collections.deque()
         try:
@@ -112,7 +111,7 @@ def _encode(tokenizer, texts, last):
     return ids.astype(ids_type(len(tokenizer.vocab))), offsets
 
 
-def _start_worker(vocab, do_lower_case):
+def _start_worker(vocab, settings):
     """Makes this process's tokenizer; the process ends with its parent, however that ends."""
     global _tokenizer
     threading.Thread(target=_leave_with_parent, daemon=True).start()
@@ -124,7 +123,7 @@ def _start_worker(vocab, do_lower_case):
     tf.config.set_visible_devices([], "GPU")
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    _tokenizer = BertTokenizer(vocab, do_lower_case)
+    _tokenizer = BertTokenizer(vocab, **settings)
 
 
 def _leave_with_parent():

@@ -41,7 +41,8 @@ class PretrainingDataOptions:
     )
     model_dir: str | None = option(
         None,
-        "Model folder whose vocabulary and lower-casing to use: to go on training that model.",
+        "Model folder whose vocabulary and tokenizer settings to use: to go on training that"
+        " model.",
         _VOCABULARY,
     )
     do_lower_case: bool | None = option(

@@ -12,7 +12,6 @@ tf-models-official checkpoint to model folder:
 """
 
 import dataclasses
-import pathlib
 import sys
 
 from bert_tf import cli, files
@@ -41,7 +40,12 @@ class Options:
     vocab_file: str | None = option(
         None, "The input's vocab.txt, when it is not beside the checkpoint.", "Input"
     )
-    output: str | None = option(None, "Folder to write; made if need be. Required.", "Output")
+    output: str | None = option(
+        None,
+        "Folder to write: new, empty, or an earlier output in the same format, which is replaced."
+        " Required.",
+        "Output",
+    )
     output_format: str = option(
         "google",
         "google: a model folder (bert_config.json, vocab.txt, bert_model.ckpt.*), which every"
@@ -59,11 +63,11 @@ def main(options):
     for flag in ("input", "output"):
         if not getattr(options, flag):
             raise UserError(f"--{flag} is required")
-    if pathlib.Path(options.output).resolve() == pathlib.Path(options.input).resolve():
-        raise UserError(f"--output={options.output} is the input itself: name another folder")
+    files.refuse_same_folder("output", options.output, options.input)
 
     from bert_tf.checkpoints import convert, model_folder
 
+    convert.check_output(options.output, options.output_format)
     model = model_folder.load_model(options.input, options.bert_config_file, options.vocab_file)
     files.make_output_dir(options.output, "output")
     print(convert.convert(model, options.output, options.output_format).table())

@@ -128,8 +128,8 @@ class Options:
 
     output_dir: str | None = option(
         None,
-        "Model folder to write. A name ending in .ckpt is the checkpoint's own (the original's"
-        " way); the rest goes beside it.",
+        "Model folder to write: new, empty, or an earlier output, which is replaced. A name ending"
+        " in .ckpt is the checkpoint's own (the original's way); the rest goes beside it.",
         _OUTPUT,
     )
 
@@ -200,7 +200,7 @@ class Options:
 def main(options):
     """Reads the model, factorises it, writes the folder, prints what became of each tensor."""
     options.check()
-    from bert_tf.checkpoints import head, mask_scores, model_folder
+    from bert_tf.checkpoints import forms, head, mask_scores, model_folder
     from bert_tf.checkpoints.report import LoadReport
     from bert_tf.pruning import factorization
 
@@ -208,8 +208,9 @@ def main(options):
     if folder.suffix == ".ckpt":
         folder, checkpoint = folder.parent, folder.name
     source = pathlib.Path(options.model_dir or options.checkpoint)
-    if folder.resolve() == (source if source.is_dir() else source.parent).resolve():
-        raise UserError(f"--output_dir={folder}: holds the model to factorise: name another folder")
+    files.refuse_same_folder("output_dir", folder, source)
+    form = forms.model_folder(checkpoint, also=[mask_scores.FILE])
+    forms.check_output(folder, form)
     model = model_folder.load_model(source, options.bert_config_file, options.vocab_file)
     factorization.check_dense(model.config, model.arrays, model.source)
     keep = bool(model.task) if options.finetuned is None else options.finetuned
@@ -221,8 +222,10 @@ def main(options):
         model = head.without_head(model, "classifier, not kept without --finetuned")
     config, arrays, report = _factorize(options, model, statistics)
     taken, model = list(model.arrays), dataclasses.replace(model, arrays={})  # frees the kernels
-    model_folder.save_model_folder(folder, config, arrays, model.vocab_file, model.task, checkpoint)
-    mask_scores.write_scores(folder, report.scores)
+    with forms.output(folder, form) as new:
+        vocab_file, task = model.vocab_file, model.task
+        model_folder.save_model_folder(new, config, arrays, vocab_file, task, checkpoint)
+        mask_scores.write_scores(new, report.scores)
     way = f"{model.source} -> {options.output_dir}"
     print(
         LoadReport(

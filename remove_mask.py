@@ -13,7 +13,6 @@ Cut until three quarters of the dense kernel parameters are gone:
 """
 
 import dataclasses
-import pathlib
 
 from bert_tf import cli, files
 from bert_tf.errors import UserError
@@ -78,7 +77,9 @@ class Options:
         choices=("clipped", "hard"),
     )
     output_folder_dir: str | None = option(
-        None, "Folder to write; made if need be. Required.", _OUTPUT
+        None,
+        "Folder to write: new, empty, or an earlier output, which is replaced. Required.",
+        _OUTPUT,
     )
     given: frozenset = frozenset()
 
@@ -88,13 +89,9 @@ class Options:
             raise UserError("--output_folder_dir is required: the folder to write")
         if bool(self.model_dir) == bool(self.checkpoint):
             raise UserError("give either --model_dir or --checkpoint: the masked model")
-        given = pathlib.Path(self.model_dir or self.checkpoint)
-        folder = given if given.is_dir() else given.parent
-        if folder.resolve() == pathlib.Path(self.output_folder_dir).resolve():
-            raise UserError(
-                f"--output_folder_dir={self.output_folder_dir}: is the folder of the masked model"
-                " itself: name another one"
-            )
+        files.refuse_same_folder(
+            "output_folder_dir", self.output_folder_dir, self.model_dir or self.checkpoint
+        )
         if self.target_sparsity is not None and "threshold" in self.given:
             raise UserError("--threshold and --target_sparsity exclude each other: give one")
         if self.target_sparsity is None and "sparsity_base" in self.given:
@@ -111,6 +108,7 @@ def main(options):
     from bert_tf.checkpoints.model_folder import load_model
     from bert_tf.pruning import comparison, removal
 
+    removal.check_output(options.output_folder_dir)
     given = options.model_dir or options.checkpoint
     model = load_model(given, options.bert_config_file, options.vocab_file)
     store = (

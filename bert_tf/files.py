@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import pathlib
-import shutil
 import tempfile
 
 from bert_tf.errors import UserError
@@ -85,9 +84,7 @@ def atomic_path(path):
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         os.close(handle)
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes private files
+        os.chmod(temporary, 0o666 & ~umask())  # mkstemp makes private files
         os.replace(temporary, path)
     except OSError as e:
         raise UserError(f"{path}: cannot write: {e.strerror or e}") from e
@@ -96,45 +93,34 @@ def atomic_path(path):
             os.unlink(temporary)
 
 
-@contextlib.contextmanager
-def new_folder(folder):
-    """Context: yields an empty folder that takes the place of `folder` on success, else goes.
+def umask():
+    """Returns the permissions (int) that new files of this process lack."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
-    A kill leaves the old folder or the new one; between two renames it leaves the old one under
-    another name, which `finish_replacing` undoes.
+
+def refuse_same_folder(flag, output, given):
+    """Refuses an output folder that holds the model to start from, which would be overwritten.
+
+    Args:
+      flag: name of the output's flag.
+      output: the folder to write.
+      given: the model: its folder, or the prefix or a file of its checkpoint. Its files count as
+        held where links lead to.
 
     Raises:
-      UserError: any OSError inside, naming `folder`.
+      UserError: naming both.
     """
-    folder = pathlib.Path(folder)
-    temporary, old = _beside(folder)
-    try:
-        finish_replacing(folder)
-        temporary.mkdir(parents=True)
-        yield temporary
-        if folder.exists():
-            folder.rename(old)
-        temporary.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as e:
-        raise UserError(f"{folder}: cannot write: {e.strerror or e}") from e
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def finish_replacing(folder):
-    """Puts right what a kill within `new_folder` left: the old folder gets its name back."""
-    folder = pathlib.Path(folder)
-    temporary, old = _beside(folder)
-    if old.exists() and not folder.exists():
-        old.rename(folder)
-    for path in (old, temporary):
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _beside(folder):
-    """The names of the new and of the old folder while `folder` is replaced."""
-    return [folder.with_name(f".{folder.name}.{name}") for name in ("new", "old")]
+    target, given = pathlib.Path(output).resolve(), pathlib.Path(given)
+    folder = given if given.is_dir() else given.parent
+    prefix = "" if given.is_dir() else given.name
+    found = [f for f in folder.iterdir() if f.name.startswith(prefix)] if folder.is_dir() else []
+    if target in (folder.resolve(), *(f.resolve().parent for f in found if f.is_symlink())):
+        raise UserError(
+            f"--{flag}={output}: holds the model to start from ({given}), which would be"
+            " overwritten: name another folder"
+        )
 
 
 def make_output_dir(path, flag="output_dir"):

@@ -58,7 +58,7 @@ def test_a_damaged_input_writes_nothing(tmp_path):
     [
         (["--output=x"], "error: --input is required"),
         ([f"--input={GOOGLE}"], "error: --output is required"),
-        ([f"--input={GOOGLE}", f"--output={GOOGLE}/."], "is the input itself"),
+        ([f"--input={GOOGLE}", f"--output={GOOGLE}/."], "holds the model to start from"),
         (["--input=x", "--output=y", "--output_format=onnx"], "--output_format"),
     ],
 )

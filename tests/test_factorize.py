@@ -202,7 +202,7 @@ def test_models_that_do_not_fit(files, tmp_path):
              task_name="sst-2")  # fmt: skip
     with pytest.raises(UserError, match=r"no classifier \(output_weights\) for --finetuned"):
         call(model_dir=files["pretrained"], output_dir=out, finetuned=True)
-    with pytest.raises(UserError, match="holds the model to factorise"):
+    with pytest.raises(UserError, match="holds the model to start from"):
         call(model_dir=files["tuned"], output_dir=files["tuned"] / "x.ckpt")
     assert not list(tmp_path.rglob("*.index"))
     call(model_dir=files["tuned"], output_dir=out)

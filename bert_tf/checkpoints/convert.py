@@ -1,13 +1,15 @@
 """One model, written in any of the formats that are read."""
 
-import pathlib
-
-from bert_tf import files
-from bert_tf.checkpoints import copying, head, huggingface, model_folder, tf_models
+from bert_tf.checkpoints import forms, head, huggingface, model_folder, shapes, tf_models
 from bert_tf.checkpoints.report import LoadReport
 from bert_tf.errors import UserError
 
 FORMATS = ("google", "huggingface", "tf_models")
+_FORMS = {
+    "google": forms.model_folder(),
+    "huggingface": forms.HUGGINGFACE,
+    "tf_models": forms.model_folder(object_based=True),
+}
 
 
 def convert(model, output, output_format="google"):
@@ -15,7 +17,7 @@ def convert(model, output, output_format="google"):
 
     Args:
       model: `model_folder.LoadedModel`.
-      output: the folder, made if need be.
+      output: the folder, made if need be; an earlier output in the same format is replaced whole.
       output_format: `google` (a model folder), `huggingface`, or `tf_models` (a model folder whose
         checkpoint is object-based).
 
@@ -24,10 +26,10 @@ def convert(model, output, output_format="google"):
       format has no place for it.
 
     Raises:
-      UserError: unknown format, the model cannot be represented in it, or it cannot be written.
+      UserError: unknown format, the model cannot be represented in it, or `output` holds anything
+        else or cannot be written; it is then untouched.
     """
-    if output_format not in FORMATS:
-        raise UserError(f"output_format must be one of {', '.join(FORMATS)}, not {output_format!r}")
+    check_output(output, output_format)
     config = model.config
     if model.do_lower_case is not None:
         config = config.replace(extra={**config.extra, "do_lower_case": model.do_lower_case})
@@ -38,8 +40,20 @@ def convert(model, output, output_format="google"):
     return LoadReport(way, written, left, verb="converted", remarks=model.remarks)
 
 
+def check_output(output, output_format="google"):
+    """Refuses a folder that must not be written, before any work, see `forms.check_output`.
+
+    Raises:
+      UserError: unknown format, or `output` holds anything but an earlier output of that format.
+    """
+    if output_format not in FORMATS:
+        raise UserError(f"output_format must be one of {', '.join(FORMATS)}, not {output_format!r}")
+    forms.check_output(output, _FORMS[output_format], "output")
+
+
 def _write_google(output, config, model):
-    model_folder.save_model_folder(output, config, model.arrays, model.vocab_file, model.task)
+    with forms.output(output, _FORMS["google"], "output") as new:
+        model_folder.save_model_folder(new, config, model.arrays, model.vocab_file, model.task)
     return {}
 
 
@@ -48,14 +62,11 @@ def _write_huggingface(output, config, model):
 
 
 def _write_tf_models(output, config, model):
-    folder = pathlib.Path(output)
-    left = tf_models.write(folder / model_folder.CHECKPOINT, config, model.arrays)
-    config = head.without_names(config, model.arrays, model.task)
-    config.save(folder / model_folder.CONFIG_FILE)
-    if model.vocab_file:
-        copying.copy_file(model.vocab_file, folder / model_folder.VOCAB_FILE)
-    if model.task is not None:
-        files.write_json(folder / model_folder.TASK_FILE, model.task)
+    with forms.output(output, _FORMS["tf_models"], "output") as new:
+        left = tf_models.write(new / forms.CHECKPOINT, config, model.arrays)
+        config, _ = shapes.with_biases(config, model.arrays)  # as they are in the checkpoint
+        config = head.without_names(config, model.arrays, model.task)
+        model_folder.write_description(new, config, model.vocab_file, model.task)
     return left
 
 

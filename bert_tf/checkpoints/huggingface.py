@@ -5,6 +5,8 @@ import pathlib
 from bert_tf import files
 from bert_tf.checkpoints import (
     copying,
+    finite,
+    forms,
     head,
     huggingface_names,
     pruned_heads,
@@ -123,7 +125,7 @@ def write(folder, config, arrays, vocab_file=None, task=None, do_lower_case=None
     """Writes a folder that transformers' BERT classes load.
 
     Args:
-      folder: made if need be.
+      folder: made if need be; an earlier output is replaced whole.
       config: `BertConfig`, post-LN.
       arrays: {Google name: array}.
       vocab_file: copied as vocab.txt; None leaves it out.
@@ -135,27 +137,28 @@ def write(folder, config, arrays, vocab_file=None, task=None, do_lower_case=None
       {name: reason} of the arrays that the format has no place for.
 
     Raises:
-      UserError: the model cannot be represented (factorised kernels, pre-LN, gates), or the folder
-        cannot be written.
+      UserError: the model cannot be represented (factorised kernels, pre-LN, gates) or is not
+        finite, or the folder holds anything else or cannot be written; it is then untouched.
     """
     folder = pathlib.Path(folder)
     shapes.check_representable(config, arrays, "a Hugging Face folder")
     shapes.check_shapes(config, arrays, folder)
+    finite.check(arrays, folder)
     config, arrays = shapes.with_biases(config, arrays)
     tensors, left = huggingface_names.from_google(arrays)
-    files.make_output_dir(folder, "output")
     theirs = {**_their_config(config, arrays), **head.to_config(config, arrays, task, folder)}
-    files.write_json(folder / "config.json", theirs)
     tokenizer = {"tokenizer_class": "BertTokenizer"}
     tokenizer["model_max_length"] = config.max_position_embeddings
     settings = {name: config.extra.get(name) for name in tokenizer_files.SETTINGS}
     if do_lower_case is not None:
         settings["do_lower_case"] = do_lower_case
     tokenizer.update({name: value for name, value in settings.items() if value is not None})
-    files.write_json(folder / tokenizer_files.CONFIG_FILE, tokenizer)
-    if vocab_file:
-        copying.copy_file(vocab_file, folder / "vocab.txt")
-    tensor_files.write(folder / "model.safetensors", tensors)
+    with forms.output(folder, forms.HUGGINGFACE, "output") as new:
+        files.write_json(new / "config.json", theirs)
+        files.write_json(new / tokenizer_files.CONFIG_FILE, tokenizer)
+        if vocab_file:
+            copying.copy_file(vocab_file, new / "vocab.txt")
+        tensor_files.write(new / "model.safetensors", tensors)
     return left
 
 

@@ -6,10 +6,12 @@ import pathlib
 
 import numpy as np
 
-from bert_tf import files
+from bert_tf import files, folders
 from bert_tf.checkpoints import (
     bundle,
     copying,
+    finite,
+    forms,
     google,
     head,
     huggingface,
@@ -18,13 +20,9 @@ from bert_tf.checkpoints import (
     tf_models,
     tokenizer_files,
 )
+from bert_tf.checkpoints.forms import CHECKPOINT, CONFIG_FILE, TASK_FILE, VOCAB_FILE
 from bert_tf.config import BertConfig
 from bert_tf.errors import UserError
-
-CONFIG_FILE = "bert_config.json"
-VOCAB_FILE = "vocab.txt"
-TASK_FILE = "task.json"
-CHECKPOINT = "bert_model.ckpt"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +68,7 @@ def load_model(path, config_file=None, vocab_file=None):
 
     Raises:
       UserError: nothing recognised there (the message lists what was looked for), a file is
-        missing, truncated or corrupt, or the shapes differ.
+        missing, truncated or corrupt, the shapes differ, or a weight is not finite.
     """
     path = pathlib.Path(path)
     for file, flag in ((config_file, "bert_config_file"), (vocab_file, "vocab_file")):
@@ -89,8 +87,11 @@ def load_model(path, config_file=None, vocab_file=None):
         prefix = _find_checkpoint(path)
         folder = pathlib.Path(prefix).parent
         kind, config, arrays, left, remarks = _read_checkpoint(prefix, folder, config_file)
+        others = [name for name in forms.HUGGINGFACE_WEIGHTS if (folder / name).exists()]
+        left = {**left, **dict.fromkeys(others, f"not read beside {pathlib.Path(prefix).name}")}
         settings = tokenizer_files.read_settings(folder)  # the configuration's own win
         config = config.replace(extra={**settings, **config.extra})
+    finite.check(arrays, path)
     task = _read_task(folder)
     recorded = (task or {}).get("do_lower_case", config.extra.get("do_lower_case"))
     beside = folder / VOCAB_FILE
@@ -108,35 +109,54 @@ def load_model(path, config_file=None, vocab_file=None):
 
 
 def save_model_folder(path, config, arrays, vocab_file=None, task=None, checkpoint=CHECKPOINT):
-    """Writes a model folder; the checkpoint, with its index last, makes it complete.
+    """Writes the files of a model into a folder, which may hold others (those of a training run).
+
+    An older model there is gone: what the new one lacks (vocabulary, task) is removed. A folder of
+    nothing but a model is replaced whole by `forms.output`.
 
     Args:
       path: the folder, made if need be.
       config: `BertConfig`; what is known about lower-casing is `config.extra["do_lower_case"]`.
       arrays: {Google name: array}.
-      vocab_file: copied as vocab.txt; None leaves the folder's as it is.
-      task: dict of task.json; None leaves the folder's as it is.
+      vocab_file: copied as vocab.txt, or None.
+      task: dict of task.json, or None.
       checkpoint: file name of the checkpoint without suffix.
 
     Returns:
       The folder (`pathlib.Path`).
 
     Raises:
-      UserError: the arrays do not fit the configuration, or the folder cannot be written; each
-        file is then whole, the old or the new one.
+      UserError: the arrays do not fit the configuration or are not finite, the folder holds a
+        model in Hugging Face's form, or it cannot be written; its files are then as they were.
     """
     folder = pathlib.Path(path)
     shapes.check_shapes(config, arrays, folder)
     config = head.without_names(config, arrays, task)
+    finite.check(arrays, folder)
     files.make_output_dir(folder, "output_dir")
-    with bundle.atomic_prefix(folder / checkpoint) as temporary:
-        google.save_arrays(temporary, arrays)  # where a full disk shows, before anything changed
-        config.save(folder / CONFIG_FILE)
-        if vocab_file:
-            copying.copy_file(vocab_file, folder / VOCAB_FILE)
-        if task is not None:
-            files.write_json(folder / TASK_FILE, task)
+    forms.check_no_other_form(folder)
+    names = [CONFIG_FILE, VOCAB_FILE, TASK_FILE, *forms.checkpoint_files(checkpoint)]
+    with folders.updated(folder, names) as new:
+        google.write_checkpoint(new / checkpoint, arrays)
+        write_description(new, config, vocab_file, task)
     return folder
+
+
+def write_description(folder, config, vocab_file=None, task=None):
+    """Writes what stands beside the checkpoint of a model folder.
+
+    Args:
+      folder, config, vocab_file, task: see `save_model_folder`.
+
+    Raises:
+      UserError: a file cannot be written.
+    """
+    folder = pathlib.Path(folder)
+    config.save(folder / CONFIG_FILE)
+    if vocab_file:
+        copying.copy_file(vocab_file, folder / VOCAB_FILE)
+    if task is not None:
+        files.write_json(folder / TASK_FILE, task)
 
 
 def require_pooler(model):

@@ -6,7 +6,7 @@ Its encoders keep attention kernels as [hidden, heads, head size] (queries, keys
 
 import numpy as np
 
-from bert_tf.checkpoints import bundle, object_graph, shapes
+from bert_tf.checkpoints import bundle, finite, object_graph, shapes
 from bert_tf.config import BertConfig
 from bert_tf.errors import UserError
 
@@ -212,8 +212,9 @@ def write(prefix, config, arrays):
     """Writes what `tf.train.Checkpoint(model=model, encoder=encoder)` of the library writes.
 
     `encoder` is a BertEncoderV2; `model` is a BertClassifier when there are output_weights, else a
-    BertPretrainerV2 when there are cls/ heads, else the encoder. With both kinds of heads, the
-    BertPretrainerV2 is saved as `pretrainer`. Its own `checkpoint_items` are saved too.
+    BertPretrainerV2 when there is a masked-LM head, else the encoder. With both kinds of heads, the
+    BertPretrainerV2 is saved as `pretrainer`. Its own `checkpoint_items` are saved too. A
+    next-sentence head alone has no place: the library's model would add a random masked-LM head.
 
     Args:
       prefix: checkpoint prefix; its folder is made if need be.
@@ -232,6 +233,7 @@ def write(prefix, config, arrays):
 
     shapes.check_representable(config, arrays, "a tf-models-official checkpoint")
     shapes.check_shapes(config, arrays, prefix)
+    finite.check(arrays, prefix)
     if "bert/pooler/dense/kernel" not in arrays:
         raise UserError(
             f"{prefix}: the model has no pooler, which tf-models-official's encoders always have"

@@ -3,6 +3,8 @@
 import tf_keras as keras
 from official.nlp.modeling import layers, models, networks
 
+from bert_tf.checkpoints import names
+
 _ACTIVATIONS = {
     "gelu": lambda x: keras.activations.gelu(x, approximate=True),
     "gelu_erf": lambda x: keras.activations.gelu(x, approximate=False),
@@ -23,7 +25,7 @@ def build(config, arrays):
     encoder = build_encoder(config)
     places = encoder_variables(encoder)
     objects = {"encoder": encoder, "model": encoder}
-    if "cls/predictions/output_bias" in arrays or "cls/seq_relationship/output_bias" in arrays:
+    if _is_masked_lm(config, arrays):  # BertPretrainerV2 always has that head
         pretrainer, head_places = _build_pretrainer(config, encoder, arrays)
         places.update(head_places)
         objects.update(pretrainer.checkpoint_items, model=pretrainer)
@@ -40,6 +42,12 @@ def build(config, arrays):
         for variable in places[name]:
             variable.assign(value.reshape(variable.shape))
     return objects, placed
+
+
+def _is_masked_lm(config, arrays):
+    """Whether the arrays have a whole masked-LM head."""
+    head = [name for name in names.head_shapes(config) if name.startswith("cls/predictions/")]
+    return all(name in arrays for name in head)
 
 
 def build_encoder(config):

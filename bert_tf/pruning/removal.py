@@ -1,11 +1,12 @@
 """Masked BERT models made compact: a pure function on configuration and arrays."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 
 from bert_tf import files
-from bert_tf.checkpoints import names
+from bert_tf.checkpoints import forms, names
 from bert_tf.checkpoints.model_folder import save_model_folder
 from bert_tf.config import BertConfig
 from bert_tf.encoder.kernels import mask_evaluation
@@ -13,6 +14,8 @@ from bert_tf.errors import UserError
 from flop import compaction, hard_concrete, report
 from flop.report import KernelRow, Totals
 
+_FORM = forms.model_folder(also=["info.txt", "layers.txt", "layers.png"])
+_FLAG = "output_folder_dir"
 _MULTIPLIERS = ("lambda_1", "lambda_2")  # the TensorFlow port's checkpoints hold them
 
 
@@ -127,14 +130,21 @@ def save(removal, folder, vocab_file=None, task=None):
       The folder (`pathlib.Path`).
 
     Raises:
-      UserError: it cannot be written.
+      UserError: it holds anything but an earlier output, or cannot be written; it is then
+        untouched.
     """
-    folder = save_model_folder(folder, removal.config, removal.arrays, vocab_file, task)
-    files.write_text(folder / "info.txt", info_text(removal.info))
-    files.write_text(folder / "layers.txt", report.table(removal.rows) + "\n")
-    with files.atomic_path(folder / "layers.png") as temporary:
-        report.save_ranks_image(temporary, removal.rows)
-    return folder
+    with forms.output(folder, _FORM, _FLAG) as new:
+        save_model_folder(new, removal.config, removal.arrays, vocab_file, task)
+        files.write_text(new / "info.txt", info_text(removal.info))
+        files.write_text(new / "layers.txt", report.table(removal.rows) + "\n")
+        with files.atomic_path(new / "layers.png") as temporary:
+            report.save_ranks_image(temporary, removal.rows)
+    return pathlib.Path(folder)
+
+
+def check_output(folder):
+    """Refuses a folder that `save` would refuse, before any work, see `forms.check_output`."""
+    forms.check_output(folder, _FORM, _FLAG)
 
 
 def _check_range(threshold, target_sparsity):

@@ -5,7 +5,7 @@ import shutil
 
 from absl import logging
 
-from bert_tf import files
+from bert_tf import files, folders
 
 EVALUATION_FILE = "evaluation.json"
 
@@ -36,7 +36,7 @@ class BestModel:
         Raises:
           UserError: the evaluation in the folder cannot be read.
         """
-        files.finish_replacing(self.folder)
+        folders.tidy(self.folder)
         path = self.folder / EVALUATION_FILE
         if step and path.exists():
             self.evaluation = files.read_json(path, "evaluation of the best model")
@@ -46,7 +46,7 @@ class BestModel:
 
     def keep(self, evaluation):
         """Writes the model as it is now, in place of the one before; `evaluation` is of it."""
-        with files.new_folder(self.folder) as folder:
+        with folders.replaced(self.folder) as folder:
             self._save(folder)
             files.write_json(folder / EVALUATION_FILE, evaluation)
         self.evaluation = evaluation

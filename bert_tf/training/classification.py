@@ -13,9 +13,8 @@ from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.checkpoints.names import dense_scopes
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.data.batching import train_plan
-from bert_tf.data.features import fingerprint
 from bert_tf.errors import UserError
-from bert_tf.training import distribution, evaluation, freezing, loop, mask_training
+from bert_tf.training import distribution, evaluation, freezing, loop, mask_training, sources
 from bert_tf.training import job as job_lib
 from bert_tf.training import results as results_lib
 from bert_tf.training.freezing_options import IDENTITY_FLAGS as FREEZING_FLAGS
@@ -202,24 +201,19 @@ def _identity(job, plan):
         "regularization_scale",
         *FREEZING_FLAGS,
     )
-    for parts in (MASK_FLAGS if job.masks else (), TEACHER_FLAGS | {"teacher_model_dir"}):
+    for parts in (MASK_FLAGS if job.masks else (), TEACHER_FLAGS):
         names += tuple(sorted(parts))
+    teacher = {"teacher's weights": job.teacher_weights} if options.teacher_model_dir else {}
     return {
         **{name: getattr(options, name) for name in names},
+        **teacher,
         "task": job.task.name,
         "labels": job.task.to_json()["labels"],
         "training data": job.data.train.fingerprint,
-        "initial weights": _digest(job.source.arrays),
+        "initial weights": sources.digest(job.source.arrays),
         "model shape": job.source.config.to_dict(),
         "steps": plan.steps,
     }
-
-
-def _digest(arrays):
-    """Tells one set of initial weights from another; None for random ones."""
-    if arrays is None:
-        return None
-    return fingerprint(*(part for name in sorted(arrays) for part in (name, arrays[name])))
 
 
 def _evaluate(job):

@@ -34,6 +34,7 @@ class Job:
     data: inputs.Inputs
     masks: bool = False
     model: SequenceClassifier | None = None
+    teacher_weights: str | None = None
     seconds: dict = dataclasses.field(default_factory=dict)
 
     @property
@@ -60,6 +61,7 @@ def start(options):
 
 def prepare(options, strategy, output_dir):
     """Returns the `Job`: model and data read; only the features are written."""
+    sources.check_output_dir(options, output_dir)
     source = sources.load(options, output_dir)
     masks = mask_training.trains_masks(options, source)
     freezing.check(options, source, masks)
@@ -133,6 +135,7 @@ def _distillation(job):
         )
     require_pooler(source)
     check_same_tokenizer(source, job.source, job.data.do_lower_case)
+    job.teacher_weights = sources.digest(source.arrays)
     source = head_matching.matched(source, job.task)
     advice = f"give a --teacher_model_dir that was fine-tuned on task {job.task.name}"
     head_matching.require(source, job.task, advice)

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import json
-import os
 import resource
 import shutil
 import signal
@@ -14,13 +13,14 @@ import time
 import tensorflow as tf
 from absl import logging
 
-from bert_tf import files
+from bert_tf import files, folders
 from bert_tf.budget import Clock, marker_name
+from bert_tf.budget.clock import CLOCK_FILE
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.checkpoints.model_tokenizer import settings_of
 from bert_tf.data.pretraining.pipeline import user_errors
 from bert_tf.errors import UserError
-from bert_tf.training import distribution, evaluation, loop, pretraining_model
+from bert_tf.training import distribution, evaluation, loop, pretraining_model, sources
 from bert_tf.training.clock_rhythm import (
     BUDGET_SPENT,
     TERMINATED,
@@ -58,6 +58,7 @@ def run(options, callbacks=(), age=0.0, now=time.monotonic):
     strategy = distribution.start(options)
     output_dir = files.make_output_dir(options.output_dir)
     with distribution.only_run(strategy, output_dir):
+        sources.check_output_dir(options, output_dir, _markers_of_others(output_dir))
         if options.do_train:
             return _Training(options, strategy, output_dir).run(callbacks, age, now)
         return _evaluate(options, strategy, output_dir)
@@ -66,6 +67,13 @@ def run(options, callbacks=(), age=0.0, now=time.monotonic):
 def exit_status(results):
     """Returns the exit status of a program whose run had these results."""
     return EXIT_TERMINATED if results.get("stop_reason") == TERMINATED else 0
+
+
+def _markers_of_others(output_dir):
+    """Names of the markers that no run of this folder has written: it would have a clock."""
+    if (output_dir / CLOCK_FILE).exists():
+        return ()
+    return [path.name for path in sorted(output_dir.glob("marker-*"))]
 
 
 def _evaluate(options, strategy, output_dir):
@@ -200,13 +208,11 @@ class _Training:
         save_model_folder(folder, config, self.model.arrays(), vocab_file)
 
     def _save_marker(self, share):
-        """Writes the folder of a marker under another name, then renames it into place."""
+        """Writes the folder of a marker, whole."""
         folder = self.output_dir / marker_name(share)
-        temporary = self.output_dir / f".{folder.name}"
-        shutil.rmtree(temporary, ignore_errors=True)
-        self._save(temporary)
-        files.write_json(temporary / MARKER_FILE, {"marker": share, **self._progress()})
-        os.replace(temporary, folder)
+        with folders.replaced(folder) as new:
+            self._save(new)
+            files.write_json(new / MARKER_FILE, {"marker": share, **self._progress()})
         logging.info("%s written at %.4f of the budget", folder, self.rhythm.share)
 
     def _measure_model(self):
@@ -277,7 +283,7 @@ class _Training:
             "warmup_proportion": options.warmup,
             "budget kind": options.the_budget.kind,
             "training data": self.data.fingerprint,
-            "initial weights": pretraining_model.digest(self.source.arrays),
+            "initial weights": sources.digest(self.source.arrays),
             "model shape": self.source.config.to_dict(),
         }
 

@@ -6,7 +6,6 @@ from absl import logging
 
 from bert_tf.checkpoints.model_folder import CHECKPOINT, LoadedModel
 from bert_tf.config import BertConfig
-from bert_tf.data.features import fingerprint
 from bert_tf.encoder import kernels
 from bert_tf.errors import UserError
 from bert_tf.tokenization.vocab import check_vocab_size, load_vocab
@@ -104,13 +103,6 @@ def new_config(options, vocab_size, **shape):
     wide = 8 * round(hidden / 3) if values["gated_ffn"] else 4 * hidden  # as many parameters
     values["intermediate_size"] = values["intermediate_size"] or wide
     return BertConfig(vocab_size=vocab_size, type_vocab_size=2, **values)
-
-
-def digest(arrays):
-    """Tells one set of initial weights from another; None for random ones."""
-    if arrays is None:
-        return None
-    return fingerprint(*(part for name in sorted(arrays) for part in (name, arrays[name])))
 
 
 def _source(options, output_dir, vocab_size):

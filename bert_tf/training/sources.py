@@ -4,9 +4,44 @@ import pathlib
 
 from absl import logging
 
+from bert_tf import files
+from bert_tf.checkpoints import forms, mask_scores
 from bert_tf.checkpoints.model_folder import CHECKPOINT, LoadedModel, load_model
 from bert_tf.config import BertConfig
+from bert_tf.data.features import fingerprint
 from bert_tf.errors import UserError
+from bert_tf.training.state import STATE_FILE
+
+
+def check_output_dir(options, output_dir, leftovers=()):
+    """Refuses to train where another model lies, whose files the run would replace or leave.
+
+    What a run of this folder has left is its own, and so is a configuration or vocabulary that a
+    flag names.
+
+    Args:
+      options: of a program that may train.
+      output_dir: `pathlib.Path`.
+      leftovers: more names in output_dir that a new run would not make its own.
+
+    Raises:
+      UserError: naming what was found.
+    """
+    if not options.do_train:
+        return
+    given = options.model_dir or options.init_checkpoint
+    if given:
+        files.refuse_same_folder("output_dir", output_dir, given)
+    weights = forms.checkpoint_files()
+    names = [*forms.HUGGINGFACE_FILES, mask_scores.FILE, "checkpoint"]
+    names += [f.name for f in sorted(output_dir.glob("*.index")) if f.name not in weights]
+    if not (output_dir / STATE_FILE).exists():
+        named = [options.bert_config_file, options.vocab_file]
+        named = {pathlib.Path(file).resolve() for file in named if file}
+        own = [forms.CONFIG_FILE, forms.VOCAB_FILE, forms.TASK_FILE, *weights, *leftovers]
+        own += [] if options.keep_best else ["best"]
+        names += [name for name in own if (output_dir / name).resolve() not in named]
+    forms.check_no_other_form(output_dir, names)
 
 
 def load(options, output_dir):
@@ -22,11 +57,6 @@ def load(options, output_dir):
         logging.info("using the fine-tuned model in %s", output_dir)
         return load_model(output_dir)
     given = options.model_dir or options.init_checkpoint
-    if options.do_train and given and _same_folder(given, output_dir):
-        raise UserError(
-            f"--output_dir={output_dir}: holds the model to start from ({given}), which training"
-            " would overwrite: give another folder"
-        )
     if given:
         return load_model(
             given,
@@ -48,7 +78,8 @@ def load(options, output_dir):
     )
 
 
-def _same_folder(model, output_dir):
-    """Whether `model`, a folder or a checkpoint's prefix, lies in output_dir itself."""
-    model = pathlib.Path(model)
-    return (model if model.is_dir() else model.parent).resolve() == output_dir.resolve()
+def digest(arrays):
+    """Tells one set of weights from another; None for random ones."""
+    if arrays is None:
+        return None
+    return fingerprint(*(part for name in sorted(arrays) for part in (name, arrays[name])))

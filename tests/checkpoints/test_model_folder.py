@@ -108,3 +108,11 @@ def test_a_failed_save_leaves_the_old_folder(tmp_path, config, arrays, same, mon
     model = load_model(folder)
     same(model.arrays, arrays)
     assert (model.config, model.task) == (config, None)
+
+
+def test_the_weights_of_another_form_beside_it_are_named(tmp_path, config, arrays, same):
+    folder = save_model_folder(tmp_path / "m", config, arrays)
+    (folder / "model.safetensors").write_bytes(b"")
+    model = load_model(folder)
+    same(model.arrays, arrays)
+    assert model.left == {"model.safetensors": "not read beside bert_model.ckpt"}

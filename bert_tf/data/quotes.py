@@ -24,15 +24,15 @@ class _Quoted:
     Attributes:
       rows, numbers: as a `Table`'s, the header included.
       cells: (row, column, number of the line) of each cell in quotes.
-      nested: how many of them hold a quote or a lone carriage return.
       broken: whether a tab or a line end is in one of them.
+      nested: how many of the others hold a quote or a carriage return.
     """
 
     rows: list
     numbers: list
     cells: list
-    nested: int
-    broken: bool
+    broken: bool = False
+    nested: int = 0
 
 
 def unquoted(path, text, lines, header):
@@ -78,7 +78,7 @@ def unquoted(path, text, lines, header):
 
 def _parse(text):
     """The file's rows as `_Quoted`, None if a quote is where CSV has none."""
-    found = _Quoted([], [], [], 0, False)
+    found = _Quoted([], [], [])
     row, line, start, position = [], 1, 1, 0
     while position < len(text) or row:
         match = _CELL.match(text, position)
@@ -88,8 +88,10 @@ def _parse(text):
         if cell is None:
             cell = match[1].replace('""', '"')
             found.cells.append((len(found.rows), len(row), line))
-            found.nested += '"' in cell or "\r" in cell.replace("\r\n", "")
-            found.broken |= "\t" in cell or "\n" in cell
+            if "\t" in cell or "\n" in cell:
+                found.broken = True
+            else:
+                found.nested += '"' in cell or "\r" in cell
             line += cell.count("\n")
         ends = text[position : position + 1] != "\t"
         if ends:

@@ -171,6 +171,12 @@ def test_other_separators_are_named(tmp_path, name, content, message):
         custom_task(write(tmp_path / name, content), text_column=0, label_column=1)
 
 
+def test_other_separators_in_texts_alone_are_worth_a_warning(tmp_path, caplog):
+    path = write(tmp_path / "a.csv", "good film;x\nbad film;y\n")
+    custom_task(test_file=path, text_column="0", labels=["0", "1"]).read(None, "test")
+    assert "has as many semicolons: do they separate columns?" in caplog.text
+
+
 def test_counts_of_the_classes_are_logged(caplog):
     caplog.set_level("INFO")
     dev = {"dev": np.array([0, 0]), "dev_mismatched": np.array([0, 1, 2, 3])}

@@ -105,6 +105,8 @@ def test_bad_csv(tmp_path, content, row, message):
         ('{"x": "a"}', "no key 't'"),
         ('{"t": null}', "'t' is null"),
         ('{"t": ["a"]}', "'t' is list"),
+        ('{"t": "a", "t": "b"}', "a key is there twice"),
+        ('{"t": NaN}', "NaN is no JSON number"),
         ('{"t": "\\ud800"}', "half a surrogate pair"),
         ('{"t": ' + "[" * 100_000, "nested too deeply"),
         ('{"t": ' + "9" * 5000 + "}", "not valid JSON"),

@@ -62,7 +62,9 @@ def unquoted(path, text, lines, header):
     # chance: else a text that begins with a quote is followed by one that ends with a quote.
     fits = quoted.broken and not one_column and _is_even(raw)
     breaks = quoted.broken and not one_column and not fits and _is_even(quoted.rows)
-    if quoted.nested or breaks or _has_quoted_column(quoted, header, fits):
+    # In a single column an empty cell must be in quotes, or its row would be a blank line.
+    empty = one_column and any(quoted.rows[row] == [""] for row, _, _ in quoted.cells)
+    if quoted.nested or breaks or empty or _has_quoted_column(quoted, header, fits):
         remark = (
             f"{len(quoted.cells)} cells are in quotes, the first in line {first}: read without"
             " them, as pandas and spreadsheets write them"

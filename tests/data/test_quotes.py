@@ -63,6 +63,11 @@ def test_quotes_of_a_writer_are_taken_off(tmp_path, quoting, end, rows):
     assert "cells are in quotes, the first in line" in table.remarks[0]
 
 
+def test_an_empty_cell_of_a_single_column(tmp_path):
+    table = read_tsv(write(tmp_path, 'text\na\n""\n"two\nlines"\n'))
+    assert (table.column("text"), list(table.numbers)) == (["a", "", "two\nlines"], [2, 3, 4])
+
+
 def test_a_column_in_quotes_throughout(tmp_path):
     table = read_tsv(write(tmp_path, 'text\tlabel\n"fine"\tpos\n"dull"\tneg\n'))
     assert table.column("text") == ["fine", "dull"]

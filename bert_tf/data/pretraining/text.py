@@ -104,8 +104,11 @@ class TextReader:
                 self.formats[file] = kind = self._format_of(lines)
                 filled = False
                 for line in layouts.SPLITTERS[kind](lines):
-                    self.documents += filled and line is None
-                    filled = line is not None
+                    if line is not None:
+                        filled = True
+                    elif filled:
+                        self.documents += 1
+                        filled = False
                     yield line
                 self.documents += filled
                 yield None

@@ -112,14 +112,17 @@ def _has_quoted_column(quoted, header, fits):
     """Whether all of a column's cells are in quotes; only the name in the header may be without."""
     first = int(header)
     counts = collections.Counter(column for row, column, _ in quoted.cells if row >= first)
-    rows = len(quoted.rows) - first
-    named = any(row < first for row, _, _ in quoted.cells)
-    several = rows > 1 or len(quoted.cells) == len(quoted.rows[-1]) > 1
+    with_quotes = {row for row, _, _ in quoted.cells}
+    blank = sum(row == [""] and i not in with_quotes for i, row in enumerate(quoted.rows))
+    rows = len(quoted.rows) - first - blank
+    several = rows > 1 or len(quoted.cells) == len(quoted.rows[0]) > 1
+    named = header and 0 in with_quotes
     return (named or (several and not fits)) and rows in counts.values()
 
 
 def _is_even(rows):
-    return len({len(row) for row in rows}) == 1
+    """Whether all rows but blank lines are equally long."""
+    return len({len(row) for row in rows if row != [""]}) == 1
 
 
 def _kept(quoted, first):

@@ -56,6 +56,8 @@ def test_marks_of_missing_labels_are_no_class_unless_named(tmp_path, mark):
     path = write(tmp_path / "a.tsv", f"text\tlabel\na\tpos\nb\tneg\nc\t{mark}\nd\t{mark}\n")
     with pytest.raises(UserError, match=r"a\.tsv:4: column 'label' is .*delete the 2 rows"):
         custom_task(path, **NAMED)
+    with pytest.raises(UserError, match=r"a\.tsv:4: unknown label .*has no label there: delete"):
+        custom_task(dev_file=path, **NAMED, labels=["pos", "neg"]).read(None, "dev")
     task = custom_task(path, **NAMED, labels=["pos", "neg", mark])
     assert task.read(None, "train").labels.tolist() == [0, 1, 2, 2]
 

@@ -116,7 +116,7 @@ class Options:
         _DATA,
     )
     do_lower_case: bool | None = option(
-        None, "Lower-case and strip accents; as the model says, else true.", _DATA
+        None, "Lower-case and strip accents. Default: as model folder or vocabulary show.", _DATA
     )
     calibration_examples: int = option(
         1280, "Training rows or passages to take statistics from, drawn at random.", _DATA

@@ -3,6 +3,8 @@
 import os
 import re
 
+from absl import logging
+
 from bert_tf.errors import UserError
 
 # Folder names of Google's releases, the 24 miniatures included, and of those who follow them.
@@ -15,14 +17,14 @@ _ENOUGH_LETTERS = 0.05
 
 
 def check_case(path, do_lower_case, recorded=None, tokens=None):
-    """Refuses a `--do_lower_case` that contradicts the checkpoint.
+    """Returns whether a checkpoint's text is lower-cased; refuses a flag that contradicts it.
 
     Evidence, the first that says anything decides: what the folder records, the vocabulary, the
     name as Google gives it (`uncased_L-12_H-768_A-12`) of the model's own folder or checkpoint.
 
     Args:
       path: the checkpoint's path, or None.
-      do_lower_case: the flag (bool).
+      do_lower_case: the flag (bool); None does what the evidence says, or lower-cases without any.
       recorded: `do_lower_case` of the model folder, None when it records nothing.
       tokens: the vocabulary (list of str), or None.
 
@@ -37,12 +39,17 @@ def check_case(path, do_lower_case, recorded=None, tokens=None):
     if needed is None:
         needed, part = named_case(path)
         evidence = f"the name {part}"
+    if do_lower_case is None:
+        if needed is False and recorded is None:
+            logging.info("%s: text is not lower-cased: %s", path, evidence)
+        return needed is not False
     if needed is not None and needed != bool(do_lower_case):
         raise UserError(
             f"--do_lower_case={str(bool(do_lower_case)).lower()} contradicts the checkpoint {path},"
             f" which is {'un' if needed else ''}cased ({evidence}):"
             f" use --do_lower_case={str(needed).lower()}"
         )
+    return bool(do_lower_case)
 
 
 def named_case(path):

@@ -15,7 +15,7 @@ def tokenizer_of(model, do_lower_case=None):
 
     Args:
       model: `LoadedModel`.
-      do_lower_case: what the flag says; None is as the model records, else True.
+      do_lower_case: what the flag says; None is as the model is, see `check_case`.
 
     Raises:
       UserError: the model has no vocabulary, one that does not fit it, or is of the other case.
@@ -24,11 +24,8 @@ def tokenizer_of(model, do_lower_case=None):
         raise UserError(_no_vocabulary(model))
     vocab = load_vocab(model.vocab_file)
     check_vocab_size(vocab, model.config, model.source)
-    recorded = model.do_lower_case
-    if do_lower_case is None:
-        do_lower_case = recorded is not False
-    check_case(model.path, do_lower_case, recorded=recorded, tokens=vocab.tokens)
-    return BertTokenizer(vocab, **{**settings_of(model), "do_lower_case": do_lower_case})
+    lower_case = check_case(model.path, do_lower_case, model.do_lower_case, vocab.tokens)
+    return BertTokenizer(vocab, **{**settings_of(model), "do_lower_case": lower_case})
 
 
 def settings_of(model):

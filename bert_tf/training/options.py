@@ -119,7 +119,7 @@ class ClassifierOptions(
         None, "Initial weights (checkpoint prefix or folder); random when absent.", _MODEL
     )
     do_lower_case: bool | None = option(
-        None, "Lower-case and strip accents; as the model says, else true.", _MODEL
+        None, "Lower-case and strip accents. Default: as model folder or vocabulary show.", _MODEL
     )
 
     task_name: str | None = option(

@@ -37,6 +37,13 @@ def test_names_of_released_checkpoints(path, lower):
                 check_case(path, flag)
 
 
+def test_without_a_flag_the_evidence_decides():
+    assert not check_case("cased_L-12_H-768_A-12", None)
+    assert not check_case("uncased_L-12_H-768_A-12", None, recorded=False)
+    assert check_case("cased_L-12_H-768_A-12", None, recorded=True)
+    assert check_case(None, None)
+
+
 def test_what_the_folder_records_comes_first():
     check_case("uncased_L-12_H-768_A-12", False, recorded=False, tokens=LOWER)
     with pytest.raises(UserError, match="the model folder records it"):
@@ -62,6 +69,9 @@ def test_a_renamed_folder_is_known_by_its_vocabulary():
     check_case("mine", False, tokens=CASED)
     check_case("mine", True, tokens=CHINESE)
     check_case("mine", False, tokens=CHINESE)
+    assert check_case("mine", None, tokens=LOWER)
+    assert not check_case("mine", None, tokens=CASED)
+    assert check_case("mine", None, tokens=CHINESE)
     with pytest.raises(UserError, match=r"uncased \(the vocabulary has no token with a capital"):
         check_case("mine", False, tokens=LOWER)
     with pytest.raises(UserError, match=r"cased \(the vocabulary has many tokens with capital"):

@@ -56,8 +56,8 @@ def _tokenizer(options, input_files):
         return BertTokenizer(vocab, lower_case)
     if options.model_dir:
         return tokenizer_of(load_model(options.model_dir), lower_case)
-    vocab, lower_case = load_vocab(options.vocab_file), lower_case is not False
-    check_case(options.vocab_file, lower_case, tokens=vocab.tokens)
+    vocab = load_vocab(options.vocab_file)
+    lower_case = check_case(options.vocab_file, lower_case, tokens=vocab.tokens)
     return BertTokenizer(vocab, lower_case)
 
 

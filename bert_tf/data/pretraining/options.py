@@ -48,8 +48,8 @@ class PretrainingDataOptions:
     )
     do_lower_case: bool | None = option(
         None,
-        "Lower-case the text and strip accents: as an uncased vocabulary needs it. Default: what"
-        " --model_dir records, else true.",
+        "Lower-case the text and strip accents, as an uncased vocabulary needs it. Default: as the"
+        " model folder or the vocabulary show; true for a new one.",
         _VOCABULARY,
     )
     learn_vocab: bool = option(

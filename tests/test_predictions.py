@@ -149,5 +149,6 @@ def test_every_training_logs_its_classes(folder, trained, tmp_path, caplog):
     data = {"data_dir": tiny.make_sst2(tmp_path / "data"), "write_tfrecord": True}
     for source in (data, {"tfrecord_dir": tmp_path / "run"}):
         caplog.clear()
-        job.prepare(tiny.options(**flags, **source, output_dir=tmp_path / "run"))
+        options = tiny.options(**flags, **source, output_dir=tmp_path / "run")
+        job.prepare(options, *job.start(options))
         assert "40 training examples: '0' 20, '1' 20" in caplog.text

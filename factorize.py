@@ -200,9 +200,9 @@ class Options:
 def main(options):
     """Reads the model, factorises it, writes the folder, prints what became of each tensor."""
     options.check()
-    from bert_tf.checkpoints import forms, mask_scores, model_folder
+    from bert_tf.checkpoints import forms, head, mask_scores, model_folder
     from bert_tf.checkpoints.report import LoadReport
-    from bert_tf.pruning import calibration, factorization
+    from bert_tf.pruning import factorization
 
     folder, checkpoint = pathlib.Path(options.output_dir), model_folder.CHECKPOINT
     if folder.suffix == ".ckpt":
@@ -219,7 +219,7 @@ def main(options):
     files.make_output_dir(folder)
     statistics = _statistics(options, model)
     if not keep:
-        model = calibration.without_classifier(model)
+        model = head.without_head(model, "classifier, not kept without --finetuned")
     config, arrays, report = _factorize(options, model, statistics)
     taken, model = list(model.arrays), dataclasses.replace(model, arrays={})  # frees the kernels
     with forms.output(folder, form) as new:

@@ -22,7 +22,8 @@ def prepare(connection, options):
         _allow_sharing()
         folder = pathlib.Path(options.output_dir)
         source = sources.load(options, folder)
-        rows = len(inputs.build(options, source, folder).train)
+        task = inputs.task_of(options, source)
+        rows = len(inputs.build(options, source, task, folder).train)
         connection.send({"rows": rows, "layers": source.config.num_hidden_layers})
     except Exception as e:
         connection.send(e)

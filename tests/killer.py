@@ -3,6 +3,7 @@
 import os
 import pathlib
 import shutil
+import threading
 
 
 class Killed(BaseException):
@@ -46,6 +47,10 @@ class Killer:
         return call
 
     def _tick(self):
+        if threading.current_thread() is not threading.main_thread():
+            if self.dead:
+                raise SystemExit  # a thread ends with its process
+            return
         self.left -= 1
         if self.dead or self.left == 0:
             self.dead = True

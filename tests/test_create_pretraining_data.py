@@ -1,5 +1,6 @@
 """create_pretraining_data.py from the command line to the files it leaves."""
 
+import json
 import os
 import signal
 import subprocess
@@ -121,6 +122,46 @@ def test_killed_run_leaves_no_folder_and_is_run_again(vocab_file, tmp_path):
     create.run(options(input_file=text, **values))
     assert Corpus.open(tmp_path / "rows").manifest["documents"] == 100
     assert not (tmp_path / "rows.building").exists()
+
+
+def test_json_lines_in_both_formats(vocab_file, tmp_path, caplog):
+    """Neither braces nor keys nor escapes become tokens, and the log says what was read."""
+    caplog.set_level("INFO")
+    texts = ["the film was good .\nso very good .\nit is fine ."] * 60
+    lines = [json.dumps({"id": str(i), "url": "bad", "text": text}) for i, text in enumerate(texts)]
+    path = tmp_path / "wiki_00"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    flags = {"input_file": path, "vocab_file": vocab_file, "max_seq_length": 16}
+    create.run(options(**flags, output_dir=tmp_path / "rows", validation_fraction=0.0))
+    corpus = Corpus.open(tmp_path / "rows")
+    tokens = {corpus.vocab.tokens[i] for i in np.unique(corpus.read("train", np.arange(3)))}
+    assert tokens == {"[CLS]", "[SEP]", *" ".join(texts).split()}
+    assert corpus.manifest["documents"] == 60
+    assert "60 documents in 1 files, read as jsonl" in caplog.text
+    report = create.run(options(**flags, output_file=tmp_path / "a.tfrecord", dupe_factor=1))
+    assert "examples of 60 documents" in report
+
+
+@pytest.mark.parametrize(
+    ("content", "warning"),
+    [
+        ("good film\n" * 9, "the text is one document: pairs that are labelled random are not"),
+        ("good film\n\n" * 9, "9 of 9 documents have one sentence, and all their next-sentence"),
+        ("good film\nbad film\n\n" * 9, None),
+    ],
+)
+def test_text_without_next_sentences_is_worth_a_warning(
+    vocab_file, tmp_path, caplog, content, warning
+):
+    (tmp_path / "text.txt").write_text(content, encoding="utf-8")
+    create.run(
+        options(
+            input_file=tmp_path / "text.txt", vocab_file=vocab_file,
+            output_file=tmp_path / "a.tfrecord", max_seq_length=16, dupe_factor=1,
+        )
+    )  # fmt: skip
+    warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert [text[: len(warning or "")] for text in warnings] == ([warning] if warning else [])
 
 
 def _wait(done, process, seconds=120):

@@ -13,7 +13,7 @@ import factorize
 from bert_tf.checkpoints.model_folder import load_model
 from bert_tf.encoder.kernels import factorized_ranks
 from bert_tf.errors import UserError
-from bert_tf.pruning import comparison
+from bert_tf.pruning import calibration, comparison
 from tests import tiny
 
 SCORES = "mask_scores.npz"
@@ -214,11 +214,18 @@ def test_text_that_is_no_text(files, tmp_path):
     flags = {"model_dir": files["pretrained"], "output_dir": tmp_path / "out"}
     bad = tmp_path / "bad.txt"
     bad.write_bytes(b"a film\nthe \xff story\n")
-    with pytest.raises(UserError, match=r"bad.txt:2: not UTF-8 text \(byte 5 of the line\)"):
+    with pytest.raises(UserError, match=r"bad.txt: line 2 is not UTF-8 text .* at byte 5"):
         call(**flags, text_file=bad)
     bad.write_bytes(b"\n \n")
     with pytest.raises(UserError, match="holds no text"):
         call(**flags, text_file=bad)
+
+
+def test_passages_of_json_lines_are_their_texts(tmp_path):
+    path = tmp_path / "wiki_00"
+    path.write_text('{"id": "1", "text": "a film\\nthe story"}\n{"text": "so"}\n')
+    drawn = calibration._draw_passages(path, 10, 1)
+    assert sorted(drawn) == ["a film", "so", "the story"]
 
 
 def test_help_describes_every_flag():

@@ -14,7 +14,7 @@ import sys
 import numpy as np
 
 from bert_tf.checkpoints import names
-from bert_tf.checkpoints.model_folder import save_model_folder
+from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.config import BertConfig
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -65,6 +65,33 @@ def make_model(folder, tokens=TOKENS, extra=None, seed=0, **changes):
     save_model_folder(folder, config, arrays)
     (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
     return folder
+
+
+def make_classifier(folder, labels, task=None, certain=None, **changes):
+    """Writes a fine-tuned model without dropout, whose answers differ from row to row.
+
+    Args:
+      folder: where.
+      labels: of its outputs, in order; each has the weights that go with its name. None makes a
+        regression.
+      task: dict of task.json but for the labels; None: a custom task, columns `text` and `label`.
+      certain: the label that it gives every row, if there is one.
+      **changes: see `make_model`.
+    """
+    rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config = load_model(make_model(folder, **rates, **changes)).config
+    arrays = arrays_of(folder)
+    # Kernels large enough for the rows to differ.
+    arrays = {k: 6 * v if k.endswith("kernel") else v for k, v in arrays.items()}
+    ordered = sorted(labels or ["score"])
+    rows = np.random.default_rng(6).normal(size=(len(ordered), 17)).astype(np.float32)
+    rows = rows[[ordered.index(label) for label in labels or ["score"]]]
+    if certain:
+        rows[:, 16] = [100 * (label == certain) for label in labels]
+    arrays |= {"output_weights": rows[:, :16], "output_bias": 0.1 * rows[:, 16]}
+    own = {"task_name": "custom", "text_column": "text", "label_column": "label"}
+    task = {**(task or own), "labels": labels and list(labels), "max_seq_length": 16}
+    return save_model_folder(folder, config, arrays, task=task)
 
 
 def _initial(name, shape, rng):

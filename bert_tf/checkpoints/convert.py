@@ -1,6 +1,6 @@
 """One model, written in any of the formats that are read."""
 
-from bert_tf.checkpoints import forms, huggingface, model_folder, shapes, tf_models
+from bert_tf.checkpoints import forms, head, huggingface, model_folder, shapes, tf_models
 from bert_tf.checkpoints.report import LoadReport
 from bert_tf.errors import UserError
 
@@ -65,6 +65,7 @@ def _write_tf_models(output, config, model):
     with forms.output(output, _FORMS["tf_models"], "output") as new:
         left = tf_models.write(new / forms.CHECKPOINT, config, model.arrays)
         config, _ = shapes.with_biases(config, model.arrays)  # as they are in the checkpoint
+        config = head.without_names(config, model.arrays, model.task)
         model_folder.write_description(new, config, model.vocab_file, model.task)
     return left
 

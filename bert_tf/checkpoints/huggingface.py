@@ -7,6 +7,7 @@ from bert_tf.checkpoints import (
     copying,
     finite,
     forms,
+    head,
     huggingface_names,
     pruned_heads,
     shapes,
@@ -43,7 +44,6 @@ _SHARED_KEYS = (
 )
 # Their defaults where they differ from Google's.
 _DEFAULTS = {"vocab_size": 30522, "type_vocab_size": 2}
-_KEPT_KEYS = ("id2label", "label2id", "problem_type")
 
 
 def read(folder):
@@ -54,13 +54,14 @@ def read(folder):
         shards, or pytorch_model.bin, sharded or not, where torch is installed, or tf_model.h5).
 
     Returns:
-      (config, arrays, left): a `BertConfig` (label names and the tokenizer's settings, when the
-      folder tells them, in `config.extra`), {Google name: float32 array}, and {tensor: reason} of
-      what was not taken: a masked-LM head, too, whose decoder is not tied to the word embeddings.
+      (config, arrays, left): a `BertConfig` (what describes a classifier, and the tokenizer's
+      settings, when the folder tells them, in `config.extra`), {Google name: float32 array}, and
+      {tensor: reason} of what was not taken: a masked-LM head, too, whose decoder is not tied to
+      the word embeddings.
 
     Raises:
       UserError: a file is missing or damaged, the model is no BERT encoder, or a tensor is missing
-        or of another shape than config.json says.
+        or of another shape than config.json says, or config.json contradicts itself about labels.
     """
     return read_with_remarks(folder)[:3]
 
@@ -75,6 +76,9 @@ def read_with_remarks(folder):
     )
     arrays, heads = pruned_heads.restore(config, arrays, theirs.get("pruned_heads"), folder)
     shapes.check_shapes(config, arrays, folder, left)
+    config = head.without_names(config, arrays, None)
+    if "output_bias" in arrays:
+        head.of_config(config.extra, len(arrays["output_bias"]), folder / "config.json")
     return config, arrays, left, prefix + heads
 
 
@@ -108,19 +112,13 @@ def read_config(folder):
             f"{path}: hidden_act must be one of {', '.join(_ACTIVATIONS)}, found {act!r}"
         )
     values = {**_DEFAULTS, **{k: theirs[k] for k in _SHARED_KEYS if k in theirs}}
-    kept = _KEPT_KEYS if _has_label_names(theirs.get("id2label")) else ("problem_type",)
-    values.update({k: theirs[k] for k in kept if theirs.get(k) is not None})
+    # transformers writes null for what is not set.
+    values.update({k: theirs[k] for k in head.CONFIG_KEYS if theirs.get(k) is not None})
     values.update(tokenizer_files.read_settings(folder))
     try:
         return BertConfig.from_dict({**values, "hidden_act": _ACTIVATIONS[act]})
     except UserError as e:
         raise UserError(f"{path}: {e}") from e
-
-
-def _has_label_names(id2label):
-    return isinstance(id2label, dict) and any(
-        label != f"LABEL_{i}" for i, label in id2label.items()
-    )
 
 
 def write(folder, config, arrays, vocab_file=None, task=None, do_lower_case=None):
@@ -148,7 +146,7 @@ def write(folder, config, arrays, vocab_file=None, task=None, do_lower_case=None
     finite.check(arrays, folder)
     config, arrays = shapes.with_biases(config, arrays)
     tensors, left = huggingface_names.from_google(arrays)
-    theirs = _their_config(config, arrays, task)
+    theirs = {**_their_config(config, arrays), **head.to_config(config, arrays, task, folder)}
     tokenizer = {"tokenizer_class": "BertTokenizer"}
     tokenizer["model_max_length"] = config.max_position_embeddings
     settings = {name: config.extra.get(name) for name in tokenizer_files.SETTINGS}
@@ -164,7 +162,7 @@ def write(folder, config, arrays, vocab_file=None, task=None, do_lower_case=None
     return left
 
 
-def _their_config(config, arrays, task):
+def _their_config(config, arrays):
     theirs = {k: getattr(config, k) for k in _SHARED_KEYS}
     act = config.hidden_act
     theirs.update(
@@ -175,22 +173,6 @@ def _their_config(config, arrays, task):
         position_embedding_type="absolute",
         torch_dtype="float32",
     )
-    if "output_weights" not in arrays:
-        return theirs
-    if not task:  # else what the configuration says is that of the head before
-        theirs.update({k: config.extra[k] for k in _KEPT_KEYS if k in config.extra})
-    count = len(arrays["output_bias"])
-    labels = (task or {}).get("labels")
-    if labels is None and len(theirs.get("id2label") or ()) != count:
-        labels = [f"LABEL_{i}" for i in range(count)]
-    if labels is not None:
-        if len(labels) != count:
-            raise UserError(f"the task has {len(labels)} labels, output_weights has {count} rows")
-        theirs["id2label"] = {str(i): str(label) for i, label in enumerate(labels)}
-        theirs["label2id"] = {str(label): i for i, label in enumerate(labels)}
-    if task:
-        regression = task.get("labels") is None
-        theirs["problem_type"] = "regression" if regression else "single_label_classification"
     return theirs
 
 

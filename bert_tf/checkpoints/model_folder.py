@@ -13,6 +13,7 @@ from bert_tf.checkpoints import (
     finite,
     forms,
     google,
+    head,
     huggingface,
     shapes,
     tensor_files,
@@ -131,6 +132,7 @@ def save_model_folder(path, config, arrays, vocab_file=None, task=None, checkpoi
     folder = pathlib.Path(path)
     shapes.check_shapes(config, arrays, folder)
     finite.check(arrays, folder)
+    config = head.without_names(config, arrays, task)
     files.make_output_dir(folder, "output_dir")
     forms.check_no_other_form(folder)
     names = [CONFIG_FILE, VOCAB_FILE, TASK_FILE, *forms.checkpoint_files(checkpoint)]

@@ -1,16 +1,20 @@
 """The task of a user's own files: TSV, CSV or JSON lines, with columns named or numbered."""
 
 import dataclasses
-import re
 
 import numpy as np
 
+from bert_tf.data import class_labels
+from bert_tf.data.broken_rows import mend
 from bert_tf.data.examples import make_examples
-from bert_tf.data.readers import read_table, shown
+from bert_tf.data.headers import check_first_row
+from bert_tf.data.readers import read_table
+from bert_tf.data.table import separator_hint
 from bert_tf.data.task import Task
 from bert_tf.errors import UserError
 
-_MANY_LABELS = 20
+COLUMNS = ("text_column", "text_pair_column", "label_column", "id_column")
+_QUOTES_HINT = ": texts with a line end or a separator in them must be in quotes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,13 +23,15 @@ class CustomTask(Task):
 
     Attributes:
       files: (split, path) pairs.
-      text_column, text_pair_column, label_column: header names or, as str of a number, positions.
+      text_column, text_pair_column, label_column, id_column: header names or, as str of a number,
+        positions.
     """
 
     files: tuple[tuple[str, str | None], ...] = ()
     text_column: str = ""
     text_pair_column: str | None = None
     label_column: str | None = None
+    id_column: str | None = None
 
     def read(self, data_dir, split):
         self.check_split(split)
@@ -35,25 +41,32 @@ class CustomTask(Task):
         labelled = split not in self.test_splits
         if labelled and not self.label_column:
             raise UserError("--label_column is required: the column with the label")
-        label_column = self.label_column if labelled else None
-        table = _read(path, (self.text_column, self.text_pair_column, label_column))
+        texts = (self.text_column, self.text_pair_column)
+        label, ids = (self.label_column, None) if labelled else (None, self.id_column)
+        table = _read(path, texts, label, ids)
+        column = _columns_of(table)
+        if table.header is None:
+            table = check_first_row(
+                table, self.labels,
+                text=column(self.text_column), label=column(self.label_column), ids=column(ids),
+            )  # fmt: skip
         examples = make_examples(
             table,
-            text_a=_column(self.text_column),
-            text_b=_column(self.text_pair_column),
-            label=_column(label_column),
+            text_a=column(self.text_column),
+            text_b=column(self.text_pair_column),
+            label=column(label),
+            ids=column(ids),
             parse_labels=self.parse_labels,
         )
         if split == "train" and np.ptp(examples.labels) == 0:
-            raise _constant(path, table.column(_column(label_column))[0])
+            raise class_labels.constant(path, table.column(column(label))[0])
         return examples
 
-    def parse_labels(self, table, texts):
-        return super().parse_labels(table, [text.strip() for text in texts])
+    def parse_labels(self, table, texts, column=None):
+        return super().parse_labels(table, [text.strip() for text in texts], column)
 
     def to_json(self):
-        columns = ("text_column", "text_pair_column", "label_column")
-        return {**super().to_json(), **{name: getattr(self, name) for name in columns}}
+        return {**super().to_json(), **{name: getattr(self, name) for name in COLUMNS}}
 
 
 def custom_task(
@@ -65,26 +78,30 @@ def custom_task(
     label_column=None,
     labels=None,
     regression=False,
+    id_column=None,
 ):
     """Returns the `Task` of a user's own files.
 
     Args:
       train_file, dev_file, test_file: .tsv, .csv or .jsonl files; those not given cannot be read.
       text_column, text_pair_column, label_column: header names; if all are numbers, the files
-        have no header and these are positions, from 0. A test file needs no label column.
+        have no header and these are positions, from 0. A test file needs no label column. In JSON
+        lines all are keys.
       labels: class names in the order of the model's outputs; None takes those of the training
         file, sorted (by value if all are integers).
       regression: the label is a number to predict.
+      id_column: the column of a test file, in the same way, that names its rows in the predictions;
+        None numbers them, from 0.
 
     Raises:
       UserError: text_column is missing, names and numbers are mixed, there is no file to take the
-        labels from, or there are fewer than two labels.
+        labels from, or what `class_labels.discover` raises.
     """
     if text_column in (None, ""):
         raise UserError("--text_column is required: the column with the text")
     columns = tuple(
         None if column in (None, "") else str(column)
-        for column in (text_column, text_pair_column, label_column)
+        for column in (text_column, text_pair_column, label_column, id_column)
     )
     numbered = {column.isdecimal() for column in columns if column is not None}
     if len(numbered) > 1:
@@ -101,9 +118,7 @@ def custom_task(
         labels,
         _metrics(labels),
         files=(("train", train_file), ("dev", dev_file), ("test", test_file)),
-        text_column=columns[0],
-        text_pair_column=columns[1],
-        label_column=columns[2],
+        **dict(zip(COLUMNS, columns, strict=True)),
     )
 
 
@@ -113,23 +128,28 @@ def _metrics(labels):
     return ("accuracy", "f1", "precision", "recall")
 
 
-def _column(column):
-    return int(column) if column is not None and column.isdecimal() else column
+def _columns_of(table):
+    """Function: a column as the flags name it -> as `Table` does."""
+    named = table.header is not None
+    return lambda column: column if named or column is None else int(column)
 
 
-def _read(path, columns):
-    """The table in `path`; rows that do not fit its header are an error here."""
-    numbered = any(column is not None and column.isdecimal() for column in columns)
-    named = [column for column in columns if column is not None]
-    table = read_table(path, header=not numbered, keys=named)
-    if table.header is None:
-        return table
-    width = len(table.header)
+def _read(path, texts, label=None, ids=None):
+    """The table in `path`; rows that do not fit its header or first row are an error here."""
+    columns = [column for column in (*texts, label, ids) if column is not None]
+    numbered = columns[0].isdecimal()
+    table = read_table(path, header=not numbered, keys=columns)
+    if label is not None:
+        table = table.without_empty_rows()
+    if table.header is not None and not set(columns) - set(table.header):
+        table = mend(table, texts, ids=ids)
+    width, remarks = table.width, "".join(f" ({remark})" for remark in table.remarks)
     for index, row in enumerate(table.rows):
         if len(row) != width:
+            like = f"line {table.numbers[0]}" if table.header is None else "the header"
             raise UserError(
-                f"{table.where(index)}: columns: found {len(row)}, expected {width} as in the"
-                " header"
+                f"{table.where(index)}: columns: found {len(row)}, expected {width} as in {like}"
+                f"{separator_hint(row) or _QUOTES_HINT}{remarks}"
             )
     return table
 
@@ -137,27 +157,17 @@ def _read(path, columns):
 def _discover_labels(train_file, columns):
     if not train_file:
         raise UserError("--labels is required: there is no --train_file to find them in")
-    if columns[2] is None:
+    label = columns[2]
+    if label is None:
         raise UserError("--label_column is required: the column with the label")
-    texts = [t.strip() for t in _read(train_file, columns).column(_column(columns[2]))]
-    found = set(texts)
-    if len(found) > max(_MANY_LABELS, len(texts) // 2):
-        raise UserError(
-            f"{train_file}: {len(found)} different labels in {len(texts)} rows of column"
-            f" {columns[2]!r}: expected classes (or --regression, or --labels)"
-        )
-    if len(found) == 1:
-        raise _constant(train_file, texts[0])
-    if all(re.fullmatch(r"[+-]?[0-9]{1,18}", label) for label in found):
-        return tuple(sorted(found, key=lambda label: (int(label), label)))
-    return tuple(sorted(found))
-
-
-def _constant(path, label):
-    return UserError(f"{path}: every row has the label {shown(label)}, expected different ones")
+    table = _read(train_file, columns[:2], label)
+    return class_labels.discover(table, _columns_of(table)(label))
 
 
 def _check_labels(labels):
-    if len(set(labels)) != len(labels) or len(labels) < 2:
-        raise UserError(f"--labels={','.join(labels)}: expected two or more different labels")
+    if len(set(labels)) != len(labels) or len(labels) < 2 or not all(labels):
+        raise UserError(
+            f"--labels={','.join(labels)}: expected two or more different labels, none of them"
+            " empty"
+        )
     return tuple(labels)

@@ -9,7 +9,9 @@ import pathlib
 
 from absl import logging
 
-from bert_tf.data.readers import read_csv, read_tsv, shown
+from bert_tf.data.broken_rows import mend
+from bert_tf.data.readers import read_csv, read_tsv
+from bert_tf.data.table import separator_hint, shown
 from bert_tf.data.task import FileTask, SplitFile
 from bert_tf.errors import UserError
 
@@ -54,15 +56,31 @@ class DocumentTask(FileTask):
     def read_rows(self, path, spec):
         table = (read_tsv if self.tabs else read_csv)(path, header=False)
         width = 1 + max(map(max, self.columns))
+        if self.tabs:
+            table = mend(table, [column for columns in self.columns for column in columns], width)
+        if spec.label is not None:
+            table = table.without_empty_rows()
         for index, row in enumerate(table.rows):
             if len(row) != width:
                 raise UserError(
                     f"{table.where(index)}: found {len(row)} columns, expected {width}:"
-                    f" {shown(' | '.join(row))}"
+                    f" {shown(' | '.join(row))}{separator_hint(row)}"
                 )
+        if spec.label is None:
+            self._refuse_header(table)
         texts = [self._joined(table, columns) for columns in self.columns]
         rows = zip(table.column(0), *texts, strict=True)
         return dataclasses.replace(table, rows=list(map(list, rows)))
+
+    def _refuse_header(self, table):
+        """Raises `UserError` for a test file whose first row is none: labels give it away."""
+        known = [row[0] in self.labels for row in table.rows]
+        if any(known) and not known[0]:
+            raise UserError(
+                f"{table.where(0)}: found {shown(table.rows[0][0])} in the place of a label,"
+                f" expected one of {', '.join(self.labels)}: is it a header? Delete the line: the"
+                f" files of task {self.name} have none"
+            )
 
     def _joined(self, table, columns):
         """The texts (list of str) that the cells of each row make."""

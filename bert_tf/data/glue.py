@@ -16,7 +16,7 @@ _BINARY_METRICS = ("accuracy", "f1", "precision", "recall")
 
 def _splits(columns, test=None, names=("train", "dev", "test"), **common):
     """(split, `SplitFile`) pairs of files <split>.tsv; the test files have no label column."""
-    unlabelled = {k: v for k, v in columns.items() if k not in ("label", "min_columns")}
+    unlabelled = {k: v for k, v in columns.items() if k not in ("label", "skip_damaged")}
     return tuple(
         (
             name,
@@ -89,9 +89,7 @@ def qqp():
         "qqp",
         _BINARY,
         _BINARY_METRICS,
-        files=_splits(
-            {**text, "label": "is_duplicate", "min_columns": 6}, {**text, "min_columns": 3}
-        ),
+        files=_splits({**text, "label": "is_duplicate", "skip_damaged": True}),
     )
 
 

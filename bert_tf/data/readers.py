@@ -1,12 +1,14 @@
 """Strict, fast readers for TSV, CSV and JSON-lines files; every fault names file and row."""
 
 import csv
-import dataclasses
 import io
-import json
 import pathlib
-from collections.abc import Sequence
+import re
 
+from bert_tf.data.file_kinds import kind_of
+from bert_tf.data.json_lines import parse_object, text_of
+from bert_tf.data.quotes import unquoted
+from bert_tf.data.table import Table
 from bert_tf.errors import UserError
 
 MAX_LINE = 1_000_000
@@ -20,73 +22,8 @@ _SUFFIXES = {
     ".ndjson": "jsonl",
     ".json": "jsonl",
 }
-
-
-@dataclasses.dataclass
-class Table:
-    """The rows of a file.
-
-    Attributes:
-      path: the file, for messages.
-      header: column names, or None.
-      rows: one list of str per row, without the header; rows need not be equally long.
-      numbers: the 1-based line at which each row starts.
-    """
-
-    path: str
-    header: list[str] | None
-    rows: list[list[str]]
-    numbers: Sequence[int]
-
-    def __len__(self):
-        return len(self.rows)
-
-    def where(self, index):
-        """Returns 'path:line' of row `index`, the beginning of a message about it."""
-        return f"{self.path}:{self.numbers[index]}"
-
-    def index_of(self, column):
-        """Returns the position of a column given by header name (str) or position (int).
-
-        Raises:
-          UserError: the header has no such name, or it twice.
-        """
-        if isinstance(column, int):
-            return column
-        if self.header.count(column) == 1:
-            return self.header.index(column)
-        found = "no" if column not in self.header else "more than one"
-        names = ", ".join(shown(name) for name in self.header[:20])
-        raise UserError(f"{self.path}:1: {found} column {column!r} in the header: found {names}")
-
-    def column(self, column):
-        """Returns the values (list of str) of a column, see `index_of`.
-
-        Raises:
-          UserError: no such column, or a row too short to have it.
-        """
-        index = self.index_of(column)
-        try:
-            return [row[index] for row in self.rows]
-        except IndexError:
-            short = next(i for i, row in enumerate(self.rows) if len(row) <= index)
-            found = len(self.rows[short])
-            name = f" ({column!r} is number {index + 1})" if isinstance(column, str) else ""
-            raise UserError(
-                f"{self.where(short)}: found {found} of at least {index + 1} columns{name}:"
-                f" {shown(' | '.join(self.rows[short]))}"
-            ) from None
-
-    def select(self, keep):
-        """Returns a `Table` of the rows whose indices are in `keep`."""
-        return dataclasses.replace(
-            self, rows=[self.rows[i] for i in keep], numbers=[self.numbers[i] for i in keep]
-        )
-
-
-def shown(value):
-    """Returns `value` quoted for a message, cut to 60 characters."""
-    return repr(value if len(value) <= 60 else value[:57] + "...")
+_LONE_RETURN = re.compile("\r(?!\n)")
+_STAND_IN = "\ufdd0"  # for a lone return: no character, so no text has it
 
 
 def read_table(path, *, header=True, keys=None):
@@ -111,24 +48,34 @@ def read_table(path, *, header=True, keys=None):
 def read_tsv(path, *, header=True):
     """Reads tab-separated lines in GLUE's way: a quote is a character like any other.
 
-    UTF-8, with or without byte order mark; lines end in LF or CRLF; empty lines at the end of the
-    file do not count.
+    Unless the file quotes its cells as pandas and spreadsheets do, see `quotes`: then it is read
+    so, and a remark says it. UTF-8, with or without byte order mark; lines end in LF or CRLF and
+    nowhere else. A blank line is a row with an empty cell; those at the end of a table of several
+    columns do not count.
 
     Returns:
       `Table`.
 
     Raises:
       UserError: the file is missing, empty or without rows, is not UTF-8, holds a NUL byte, or a
-        line longer than `MAX_LINE`.
+        line longer than `MAX_LINE`; or its quotes can be read in two ways.
     """
-    rows = [line.split("\t") for line in _read_lines(path)]
-    return _table(path, rows, range(1, len(rows) + 1), header)
+    text = _read_text(path)
+    lines = text.replace("\r\n", "\n").split("\n")
+    if not lines[-1]:
+        lines.pop()
+    if '"' in text:
+        rows, numbers, remarks = unquoted(path, text, lines, header)
+    else:
+        rows, numbers, remarks = [line.split("\t") for line in lines], range(1, len(lines) + 1), []
+    return _table(path, rows, numbers, header, remarks)
 
 
 def read_csv(path, *, header=True):
     """Reads comma-separated rows with RFC 4180's quotes (commas and line ends inside them).
 
-    Empty lines do not count.
+    Lines end in LF or CRLF and nowhere else. A blank line is a row with an empty cell in a table of
+    one column, and none in a table of several.
 
     Returns:
       `Table`.
@@ -136,22 +83,23 @@ def read_csv(path, *, header=True):
     Raises:
       UserError: as `read_tsv`, and for misplaced or unclosed quotes.
     """
-    text = _read_text(path)
+    text = _LONE_RETURN.sub(_STAND_IN, _read_text(path))
     rows, numbers = [], []
     old_limit = csv.field_size_limit(MAX_LINE)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline="\n"), strict=True)
     start = 1
     try:
         for row in reader:
-            if row:
-                rows.append(row)
-                numbers.append(start)
+            rows.append(row or [""])
+            numbers.append(start)
             start = reader.line_num + 1
     except csv.Error as e:
         raise UserError(f"{path}:{start}: not a CSV row: {e} (an unclosed quote?)") from e
     finally:
         csv.field_size_limit(old_limit)
-    return _table(path, rows, numbers, header)
+    if _STAND_IN in text:
+        rows = [[cell.replace(_STAND_IN, "\r") for cell in row] for row in rows]
+    return _table(path, rows, numbers, header, [], skip_blank=True)
 
 
 def read_jsonl(path, keys=None):
@@ -170,41 +118,17 @@ def read_jsonl(path, keys=None):
         null, a list or an object under one of the keys.
     """
     header, rows, numbers = keys, [], []
-    for number, line in enumerate(_read_lines(path), 1):
+    for number, line in enumerate(_read_text(path).split("\n"), 1):
         if not line.strip():
             continue
         where = f"{path}:{number}"
-        try:
-            value = json.loads(line)
-        except RecursionError as e:
-            raise UserError(f"{where}: JSON nested too deeply, expected a flat object") from e
-        except ValueError as e:
-            raise UserError(f"{where}: not valid JSON: {e}: {shown(line)}") from e
-        if not isinstance(value, dict):
-            raise UserError(f"{where}: expected a JSON object, found {shown(line)}")
+        value = parse_object(line, where)
         header = header or list(value)
-        rows.append([_json_text(value, key, where) for key in header])
+        rows.append([text_of(value, key, where) for key in header])
         numbers.append(number)
     if not rows or not header:
         raise UserError(f"{path}: no rows, expected one JSON object per line")
     return Table(str(path), header, rows, numbers)
-
-
-def _json_text(row, key, where):
-    if key not in row:
-        keys = ", ".join(shown(k) for k in list(row)[:20])
-        raise UserError(f"{where}: no key {key!r}, expected in every row: found {keys}")
-    value = row[key]
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError as e:  # "\ud800" is JSON, but no text
-            raise UserError(f"{where}: {key!r} holds half a surrogate pair, expected text") from e
-        return value
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
-    kind = "null" if value is None else type(value).__name__
-    raise UserError(f"{where}: {key!r} is {kind}, expected text or a number")
 
 
 def _read_text(path):
@@ -217,11 +141,12 @@ def _read_text(path):
         raise UserError(f"{path}: cannot read: {e.strerror or e}") from e
     if not data:
         raise UserError(f"{path}: the file is empty")
+    kind = kind_of(data)
     nul = data.find(b"\0")
     if nul >= 0:
         raise UserError(
             f"{path}:{_line_of(data, nul)}: found a NUL byte, expected UTF-8 text"
-            " (damaged, or UTF-16?)"
+            f" ({kind or 'damaged, or UTF-16?'})"
         )
     try:
         text = data.decode("utf-8-sig")
@@ -230,7 +155,10 @@ def _read_text(path):
         start = e.start + (3 if data.startswith(b"\xef\xbb\xbf") else 0)
         raise UserError(
             f"{path}:{_line_of(data, start)}: found byte 0x{data[start]:02x}, expected UTF-8 text"
+            f"{f' ({kind})' if kind else ''}"
         ) from e
+    if "\r" in text and "\n" not in text:
+        raise UserError(f"{path}:1: lines end in CR alone, expected LF or CRLF")
     if len(text) > MAX_LINE:
         lines = text.split("\n")
         longest = max(map(len, lines))
@@ -243,22 +171,24 @@ def _read_text(path):
     return text
 
 
-def _read_lines(path):
-    text = _read_text(path)
-    lines = text.replace("\r\n", "\n").split("\n")
-    while lines and not lines[-1]:
-        lines.pop()
-    return lines
-
-
 def _line_of(data, position):
     return data.count(b"\n", 0, position) + 1
 
 
-def _table(path, rows, numbers, header):
+def _table(path, rows, numbers, header, remarks, skip_blank=False):
+    """The `Table`; `skip_blank` leaves blank lines out of a table of several columns."""
+    full = [i for i, row in enumerate(rows) if row != [""]]
+    if not full:
+        raise UserError(f"{path}: no rows")
+    first, end = full[0] if header else 0, len(rows)
+    if len(rows[first]) > 1 if header else max(map(len, rows)) > 1:
+        end = full[-1] + 1
+        if skip_blank:
+            rows, numbers = [rows[i] for i in full], [numbers[i] for i in full]
+            first, end = 0, len(full)
     names = None
-    if header and rows:
-        names, rows, numbers = rows[0], rows[1:], numbers[1:]
-    if not rows:
-        raise UserError(f"{path}: no rows{' below the header' if names else ''}")
-    return Table(str(path), names, rows, numbers)
+    if header:
+        names, first = rows[first], first + 1
+    if first == end:
+        raise UserError(f"{path}: no rows below the header")
+    return Table(str(path), names, rows[first:end], numbers[first:end], remarks)

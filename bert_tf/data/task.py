@@ -6,8 +6,10 @@ import pathlib
 import numpy as np
 from absl import logging
 
+from bert_tf.data.broken_rows import mend
 from bert_tf.data.examples import label_indices, make_examples, scores
 from bert_tf.data.readers import read_tsv
+from bert_tf.data.table import separator_hint, shown
 from bert_tf.errors import UserError
 
 
@@ -51,15 +53,15 @@ class Task:
         """Returns the dict for task.json from which `task_from_json` restores the task."""
         return {"task_name": self.name, "labels": None if self.labels is None else [*self.labels]}
 
-    def parse_labels(self, table, texts):
-        """Turns label texts into int32 positions in `labels`, or float32 scores.
+    def parse_labels(self, table, texts, column=None):
+        """Turns the label texts of a `column` into int32 positions in `labels`, or float32 scores.
 
         Raises:
           UserError: a text is no label of this task, naming the row.
         """
         if self.labels is None:
-            return scores(table, texts, self.score_range)
-        return label_indices(table, texts, self.labels)
+            return scores(table, texts, self.score_range, column)
+        return label_indices(table, texts, self.labels, column)
 
     def check_split(self, split):
         """Raises `UserError` unless the task has the split."""
@@ -79,8 +81,8 @@ class SplitFile:
         differ in it, positions; None where there is none.
       header: whether the first line names the columns.
       only: (column, value): rows with another value belong to somebody else (another language).
-      min_columns: rows with fewer are damaged by a line end inside a text and are skipped, up to
-        1 % of the file; 0 skips none.
+      skip_damaged: whether rows that lack columns, because of a line end inside a text, are
+        skipped, up to 1 % of the file.
     """
 
     file: str
@@ -90,7 +92,7 @@ class SplitFile:
     ids: str | int | None = None
     header: bool = True
     only: tuple[str, str] | None = None
-    min_columns: int = 0
+    skip_damaged: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,8 +127,14 @@ class FileTask(Task):
             raise UserError(f"{path}: no such file: task {self.name} reads {names}")
         table = self.read_rows(path, spec)
         self._check_header(table, spec)
-        if spec.min_columns:
-            table = _without_short_rows(table, spec.min_columns)
+        if table.header:
+            table = mend(table, (spec.text_a, spec.text_b), ids=spec.ids)
+        if spec.label is None:
+            _refuse_damaged_rows(table, spec)
+        else:
+            table = table.without_empty_rows()
+            if spec.skip_damaged:
+                table = _without_short_rows(table)
         if spec.only:
             column, value = spec.only
             keep = [i for i, found in enumerate(table.column(column)) if found == value]
@@ -157,11 +165,11 @@ class FileTask(Task):
             parse_labels=self.parse_labels,
         )
 
-    def parse_labels(self, table, texts):
+    def parse_labels(self, table, texts, column=None):
         aliases = dict(self.label_aliases)
         if aliases:
             texts = [aliases.get(text, text) for text in texts]
-        return super().parse_labels(table, texts)
+        return super().parse_labels(table, texts, column)
 
     def _check_header(self, table, spec):
         if not spec.header:
@@ -173,7 +181,7 @@ class FileTask(Task):
             found = "\t".join(table.header)
             raise UserError(
                 f"{table.path}:1: the header is missing: found {found[:80]!r}, expected the column"
-                f" names {', '.join(names)}"
+                f" names {', '.join(names)}{separator_hint(table.header)}"
             )
         for name in missing:
             table.index_of(name)  # raises, naming what the header has
@@ -187,19 +195,35 @@ class FileTask(Task):
                 )
 
 
-def _without_short_rows(table, min_columns):
-    keep = np.flatnonzero([len(row) >= min_columns for row in table.rows])
+def _refuse_damaged_rows(table, spec):
+    """Raises `UserError` for a row to predict that lacks a text, or has a tab in one."""
+    if table.header is None:
+        return
+    columns = (spec.text_a, spec.text_b, spec.ids)
+    needed = 1 + max(table.index_of(column) for column in columns if column is not None)
+    for index, row in enumerate(table.rows):
+        if len(row) < needed or any(row[table.width :]):
+            raise UserError(
+                f"{table.where(index)}: found {len(row)} of {table.width} columns: a line end or a"
+                f" tab inside a text? Each row of a test file gets a prediction: write this one in"
+                f" one line, with spaces for them: {shown(' | '.join(row))}"
+            )
+
+
+def _without_short_rows(table):
+    width = table.width
+    keep = np.flatnonzero([len(row) >= width for row in table.rows])
     skipped = len(table) - len(keep)
     if not skipped:
         return table
-    first = next(i for i, row in enumerate(table.rows) if len(row) < min_columns)
+    first = next(i for i, row in enumerate(table.rows) if len(row) < width)
     if skipped > 0.01 * len(table):
         raise UserError(
-            f"{table.where(first)}: found {len(table.rows[first])} of {min_columns} columns;"
+            f"{table.where(first)}: found {len(table.rows[first])} of {width} columns;"
             f" {skipped} of {len(table)} rows are like that, and no more than 1 % may be"
         )
     logging.warning(
         "%s: skipped %d rows of fewer than %d columns, the first at line %d",
-        table.path, skipped, min_columns, table.numbers[first],
+        table.path, skipped, width, table.numbers[first],
     )  # fmt: skip
     return table.select(keep)

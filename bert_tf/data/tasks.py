@@ -4,11 +4,11 @@ import dataclasses
 import re
 
 from bert_tf.data import documents, glue
-from bert_tf.data.custom import custom_task
+from bert_tf.data.custom import COLUMNS, custom_task
 from bert_tf.data.task import Task
 from bert_tf.errors import UserError
 
-__all__ = ["TASK_NAMES", "Task", "custom_task", "get_task", "task_from_json"]
+__all__ = ["TASK_NAMES", "Task", "canonical_name", "custom_task", "get_task", "task_from_json"]
 
 _TASKS = {
     "cola": glue.cola,
@@ -48,6 +48,13 @@ _ALIASES = {
 }
 
 
+def canonical_name(name):
+    """Returns the one of `TASK_NAMES` that `name`, in any case or an alias, means, else None."""
+    key = name.strip().lower().replace("_", "-")
+    key = _ALIASES.get(key, key)
+    return key if key in _TASKS else None
+
+
 def get_task(name, language="zh"):
     """Returns the `Task` called `name`.
 
@@ -58,9 +65,8 @@ def get_task(name, language="zh"):
     Raises:
       UserError: no such task, or no language code.
     """
-    key = name.strip().lower().replace("_", "-")
-    key = _ALIASES.get(key, key)
-    if key not in _TASKS:
+    key = canonical_name(name)
+    if key is None:
         raise UserError(
             f"--task_name={name}: unknown task, expected one of {', '.join(TASK_NAMES)}, custom"
         )
@@ -92,14 +98,19 @@ def task_from_json(value, *, train_file=None, dev_file=None, test_file=None):
     ):
         raise UserError("task.json: labels must be a list of text, or null for regression")
     if name == "custom":
-        columns = ("text_column", "text_pair_column", "label_column")
         return custom_task(
             train_file,
             dev_file,
             test_file,
-            **{column: value.get(column) for column in columns},
+            **{column: value.get(column) for column in COLUMNS},
             labels=labels,
             regression=labels is None,
+        )
+    if canonical_name(name) is None:
+        known = ", ".join(TASK_NAMES)
+        raise UserError(
+            f"task.json: task_name {name!r} is an unknown task, expected one of {known}, custom:"
+            " give --task_name"
         )
     task = get_task(name, value.get("language", "zh"))
     if "labels" not in value:
@@ -107,6 +118,6 @@ def task_from_json(value, *, train_file=None, dev_file=None, test_file=None):
     if sorted(labels or ()) != sorted(task.labels or ()):
         raise UserError(
             f"task.json: the labels of task {name} are {task.labels and list(task.labels)},"
-            f" found {labels}"
+            f" found {labels}: correct the file, or give --task_name and a model with these labels"
         )
     return dataclasses.replace(task, labels=None if labels is None else tuple(labels))

@@ -1,15 +1,16 @@
 """The rows or passages that a factorisation goes by, and the statistics of a model on them."""
 
-import dataclasses
 import pathlib
 import random
 import tempfile
 
 from absl import logging
 
+from bert_tf.checkpoints import head_matching
 from bert_tf.checkpoints.model_tokenizer import tokenizer_of
 from bert_tf.data.examples import Examples
 from bert_tf.data.features import build_features
+from bert_tf.data.pretraining.text import TextReader
 from bert_tf.errors import UserError
 from bert_tf.pruning.statistics import collect
 from bert_tf.training import inputs
@@ -56,10 +57,16 @@ def statistics_of_task(model, method, flags, *, examples=1280, max_seq_length=No
         do_train=True, model_dir=model.source, max_seq_length=length, truncation=truncation,
         given=given, **flags,
     )  # fmt: skip
+    task = inputs.task_of(options, model)
+    classifier = head_matching.matched(model, task)
+    if method in _LABELLED:
+        advice = "give the model fine-tuned on it, or --method=whitened"
+        head_matching.require(classifier, task, advice)
+    arrays = classifier.arrays
+    labels = len(arrays["output_bias"]) if "output_bias" in arrays else None
     with tempfile.TemporaryDirectory() as scratch:
-        data = inputs.build(options, model, pathlib.Path(scratch))
-        labels = _outputs(model, data.task, method)
-        return collect(model.config, model.arrays, data.train, method, labels, examples, seed)
+        data = inputs.build(options, model, task, pathlib.Path(scratch))
+        return collect(model.config, arrays, data.train, method, labels, examples, seed)
 
 
 def statistics_of_text(
@@ -69,7 +76,8 @@ def statistics_of_text(
 
     Args:
       model: dense `LoadedModel` with its vocabulary.
-      path: UTF-8 text, one passage per line; empty lines are skipped.
+      path: UTF-8 text, one passage per line, in a format that `TextReader` finds by itself; empty
+        lines are skipped.
       do_lower_case: as the model says, else true, if None.
       examples: passages to use, drawn at random.
       max_seq_length: passages are cut to this many tokens; 128 if None.
@@ -92,56 +100,22 @@ def statistics_of_text(
     return collect(model.config, model.arrays, store, "whitened", None, examples, seed)
 
 
-def without_classifier(model):
-    """Returns the `LoadedModel` without classifier and task, which `left` then names."""
-    dropped = [name for name in model.arrays if name in ("output_weights", "output_bias")]
-    return dataclasses.replace(
-        model,
-        arrays={name: array for name, array in model.arrays.items() if name not in dropped},
-        task=None,
-        left={**model.left, **dict.fromkeys(dropped, "classifier, not kept without --finetuned")},
-    )
-
-
-def _outputs(model, task, method):
-    """Outputs of the classifier to run, None for the encoder alone."""
-    wanted = 1 if task.labels is None else len(task.labels)
-    known = (model.task or {}).get("task_name", task.name)
-    found = len(model.arrays["output_bias"]) if "output_bias" in model.arrays else None
-    if found == wanted and known == task.name:
-        return wanted
-    if method in _LABELLED:
-        raise UserError(
-            f"{model.source}: its classifier is for task {known} with {found} outputs, the data are"
-            f" of {task.name} with {wanted}: give the model fine-tuned on it, or --method=whitened"
-        )
-    return None
-
-
 def _draw_passages(path, count, seed):
     """Up to `count` non-empty lines, each as likely as any other, reading the file once."""
     rng = random.Random(seed)
     drawn, seen = [], 0
-    try:
-        with open(path, "rb") as lines:
-            for number, line in enumerate(lines, 1):
-                text = _decoded(line, f"{path}:{number}").strip()
-                if not text:
-                    continue
-                seen += 1
-                if len(drawn) < count:
-                    drawn.append(text)
-                elif (place := rng.randrange(seen)) < count:
-                    drawn[place] = text
-    except OSError as e:
-        raise UserError(f"--text_file={path}: cannot be read: {e.strerror or e}") from e
+    if not pathlib.Path(path).exists():
+        raise UserError(f"--text_file={path}: cannot be read: no such file")
+    reader = TextReader([str(path)])
+    for text in reader.lines():
+        if text is None:
+            continue
+        seen += 1
+        if len(drawn) < count:
+            drawn.append(text)
+        elif (place := rng.randrange(seen)) < count:
+            drawn[place] = text
+    logging.info("%s: read as %s", path, reader.formats[str(path)])
     if not drawn:
         raise UserError(f"--text_file={path}: holds no text, expected one passage per line")
     return drawn
-
-
-def _decoded(line, where):
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError as e:
-        raise UserError(f"{where}: not UTF-8 text (byte {e.start + 1} of the line)") from e

@@ -200,6 +200,7 @@ def _identity(job, plan):
         **{name: getattr(options, name) for name in names},
         **teacher,
         "task": job.task.name,
+        "labels": job.task.to_json()["labels"],
         "training data": job.data.train.fingerprint,
         "initial weights": sources.digest(job.source.arrays),
         "model shape": job.source.config.to_dict(),
@@ -221,7 +222,10 @@ def _predict(job):
     for index, (split, store) in enumerate(job.data.test.items()):
         logits = evaluator.logits(store)
         if job.chief:
-            evaluation.write_predictions(job.output_dir, logits, job.task, split, index == 0)
+            numbers = job.data.test_rows.get(split)
+            evaluation.write_predictions(
+                job.output_dir, logits, job.task, split, index == 0, numbers
+            )
     job.seconds["prediction"] = evaluator.seconds
 
 

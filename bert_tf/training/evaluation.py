@@ -1,6 +1,7 @@
 """Evaluation and prediction: over all examples, in batches of similar length."""
 
 import math
+import re
 import time
 
 import numpy as np
@@ -159,12 +160,21 @@ def report_names(metrics):
     return values
 
 
-def write_predictions(output_dir, logits, task, split="test", first=True):
-    """Writes `test_results.tsv` and `test_results_labels.tsv`.
+def write_predictions(output_dir, logits, task, split="test", first=True, numbers=None):
+    """Writes `test_results.tsv` and `test_results_labels.tsv`, a line for each example.
 
-    The first has one line per example: the tab-separated class probabilities in the order of the
-    task's labels (Google's form), or the score. The second names the predicted label of each, with
-    a header (`index`, `prediction`). Splits after the first carry their name in the files'.
+    The first has the tab-separated class probabilities in the order of the task's labels (Google's
+    form), or the score. The second has a header: `index`, `prediction` (the label's name, or the
+    score), `line`; cells with a tab, a quote or a line end are quoted as in a CSV file. Splits
+    after the first carry their name in the files'.
+
+    Args:
+      output_dir: folder.
+      logits: float32 [n, outputs].
+      task: `Task`.
+      split: name of the split.
+      first: whether it is the first.
+      numbers: `RowNumbers` of the examples; None numbers them from 0 and leaves the lines out.
     """
     suffix = "" if first else f"_{split}"
     if task.labels is None:
@@ -173,6 +183,15 @@ def write_predictions(output_dir, logits, task, split="test", first=True):
         probabilities = tf.nn.softmax(tf.cast(logits, tf.float64)).numpy()
         rows = ["\t".join(f"{p:.8g}" for p in row) for row in probabilities]
         names = [str(task.labels[i]) for i in predictions(logits, task)]
+    header, columns = ["index", "prediction"], [range(len(names)), names]
+    if numbers is not None:
+        header, columns = [*header, "line"], [numbers.ids, names, numbers.lines]
+    table = [header, *zip(*columns, strict=True)]
+    lines = ["\t".join(map(_cell, row)) + "\n" for row in table]
     files.write_text(output_dir / f"test_results{suffix}.tsv", "".join(row + "\n" for row in rows))
-    lines = ["index\tprediction", *(f"{i}\t{name}" for i, name in enumerate(names))]
-    files.write_text(output_dir / f"test_results_labels{suffix}.tsv", "\n".join(lines) + "\n")
+    files.write_text(output_dir / f"test_results_labels{suffix}.tsv", "".join(lines))
+
+
+def _cell(value):
+    text = str(value)
+    return f'"{text.replace(chr(34), 2 * chr(34))}"' if re.search('[\t\r\n"]', text) else text

@@ -5,8 +5,11 @@ import pathlib
 
 from absl import logging
 
+from bert_tf import files
+from bert_tf.checkpoints import head, head_matching
+from bert_tf.checkpoints.model_folder import TASK_FILE
 from bert_tf.checkpoints.model_tokenizer import tokenizer_of
-from bert_tf.data import tfrecord
+from bert_tf.data import class_labels, tfrecord
 from bert_tf.data.features import build_features
 from bert_tf.data.tasks import custom_task, get_task, task_from_json
 from bert_tf.errors import UserError
@@ -28,6 +31,7 @@ class Inputs:
       truncation: what stays of longer single texts.
       do_lower_case: how the text was tokenised.
       pad_to: length to pad every batch to, or None.
+      test_rows: {split name: `RowNumbers`} of the test splits that come from the task's files.
     """
 
     task: object
@@ -38,13 +42,14 @@ class Inputs:
     truncation: str
     do_lower_case: bool
     pad_to: int | None
+    test_rows: dict
 
 
-def build(options, source, output_dir):
-    """Builds `Inputs` as `options` say for the model `source` (`LoadedModel`).
+def build(options, source, task, output_dir):
+    """Builds `Inputs` as `options` say for the model `source` (`LoadedModel`) and its `task_of`.
 
     Raises:
-      UserError: anything wrong with vocabulary, task, files or lengths.
+      UserError: anything wrong with vocabulary, files or lengths.
     """
     saved = source.task or {}
     tokenizer = tokenizer_of(source, options.do_lower_case)
@@ -55,16 +60,18 @@ def build(options, source, output_dir):
             f"--max_seq_length={length}: the model's position table (max_position_embeddings in"
             f" its configuration) has {source.config.max_position_embeddings} rows"
         )
-    task = _task(options, saved)
     builder = _Builder(options, task, tokenizer, length, truncation, output_dir)
     train = builder.store("train", "train") if options.do_train else None
     if train is not None and train.labels is None:
         raise UserError("the training examples carry no labels")
     dev = {s: builder.store(s, "dev") for s in task.dev_splits} if options.do_eval else {}
+    if task.labels is not None:
+        evaluated = {split: store.labels for split, store in dev.items()}
+        class_labels.report(task.labels, train and train.labels, evaluated)
     test = {s: builder.store(s, "test") for s in task.test_splits} if options.do_predict else {}
     return Inputs(
         builder.task, train, dev, test, length, truncation, tokenizer.do_lower_case,
-        length if options.pad_to_max_length else None,
+        length if options.pad_to_max_length else None, builder.test_rows,
     )  # fmt: skip
 
 
@@ -79,6 +86,7 @@ class _Builder:
         self.output_dir = output_dir
         self.feature_dir = pathlib.Path(options.feature_dir or output_dir / "features")
         self.tokenizer = tokenizer
+        self.test_rows = {}
 
     def store(self, split, kind):
         """The `FeatureStore` of `split`, a split of `kind` train, dev or test."""
@@ -93,6 +101,8 @@ class _Builder:
         examples = self.task.read(self.options.data_dir, split)
         if kind == "train" and self.options.max_train_examples:
             examples = examples[: self.options.max_train_examples]
+        if kind == "test":
+            self.test_rows[split] = examples.numbers
         cut = self._cut(examples.text_b is not None)
         store = build_features(examples, self.tokenizer, self.length, self.feature_dir / split, cut)
         logging.info(
@@ -116,6 +126,7 @@ class _Builder:
 
     def _records(self, path):
         labels = self.task.labels
+        _check_positions(path.parent, self.task)
         store = tfrecord.read_tfrecord(
             path, regression=labels is None, num_labels=len(labels or ()) or None
         )
@@ -139,25 +150,42 @@ def _as_fine_tuned(name, options, saved):
     return saved.get(name, value)
 
 
-def _task(options, saved):
-    """The task that the flags name, or the one that the model was fine-tuned on."""
-    name = (options.task_name or saved.get("task_name") or "").lower()
-    if not name:
+def task_of(options, source):
+    """Returns the `Task` that the flags name, or the one that the model was fine-tuned on.
+
+    Its labels are in the order of --labels, else of the model's head if that has the same ones.
+
+    Raises:
+      UserError: no such task, it lacks a flag or a file, or one of the flags does not belong to it.
+    """
+    saved = source.task or {}
+    name = options.task_name or saved.get("task_name")
+    if not name or not isinstance(name, str):
         raise UserError("--task_name is required: the model folder records no task")
+    name = name.lower()
     if name == "custom":
-        return _custom_task(options, saved)
+        return _custom_task(options, saved, head.describe(source))
     stray = sorted(CUSTOM_FLAGS & options.given)
     if stray:
         raise UserError(f"--{stray[0]} needs --task_name=custom, the task is {name}")
     if not options.data_dir and not options.tfrecord_dir:
         raise UserError("--data_dir is required: the folder with the task's files")
-    if not options.task_name:
+    if options.task_name:
+        return get_task(name, language=options.xnli_language)
+    try:
         return task_from_json(saved)
-    return get_task(name, language=options.xnli_language)
+    except UserError as e:
+        raise UserError(f"{source.source}: {e}") from e
 
 
-def _custom_task(options, saved):
-    """The user's own files; what flags leave out is as the model was fine-tuned."""
+def _custom_task(options, saved, trained):
+    """The user's own files; what flags leave out is as the model was fine-tuned.
+
+    Args:
+      options: `ClassifierOptions`.
+      saved: dict of task.json.
+      trained: the model's `head.Head`, or None.
+    """
     if options.data_dir is not None:
         raise UserError(
             "--data_dir has no effect on the custom task, which reads --train_file, --dev_file"
@@ -168,13 +196,38 @@ def _custom_task(options, saved):
         name: getattr(options, name) or known.get(name)
         for name in ("text_column", "text_pair_column", "label_column")
     }
+    # Given and empty: the file has none of the ids that those before had.
+    arguments["id_column"] = (
+        known.get("id_column") if options.id_column is None else options.id_column
+    )
     arguments |= {name: getattr(options, name) for name in ("train_file", "dev_file", "test_file")}
     labels = options.labels.split(",") if options.labels else None
-    saved_labels = known.get("labels")
-    regression = options.regression or ("labels" in known and saved_labels is None)
-    if labels is None and saved_labels and not options.do_train:
-        labels = saved_labels
-    task = custom_task(**arguments, labels=labels, regression=regression)
-    if labels is None and saved_labels and set(saved_labels) == set(task.labels or ()):
-        task = custom_task(**arguments, labels=saved_labels)  # the order of the trained head
+    if options.regression or labels is not None:
+        return custom_task(**arguments, labels=labels, regression=options.regression)
+    own = trained is not None and (bool(known) or not options.do_train)
+    if own and trained.regression:
+        return custom_task(**arguments, regression=True)
+    trained_labels = trained and trained.labels
+    if trained_labels and not options.do_train:
+        return custom_task(**arguments, labels=trained_labels)
+    task = custom_task(**arguments)
+    if trained_labels and set(trained_labels) == set(task.labels):
+        task = custom_task(**arguments, labels=trained_labels)  # the order of the trained head
     return task
+
+
+def _check_positions(folder, task):
+    """Refuses TFRecord files of a run whose labels, by its task.json, had other positions."""
+    path = folder / TASK_FILE
+    if not path.exists():
+        return
+    saved = files.read_json(path, "task description")
+    written = head.of_task(saved, len(saved.get("labels") or [0]), path)
+    order, _ = head_matching.order_of(written, task)
+    if order is None or order != sorted(order):
+        found = "scores" if task.labels is None else f"labels {head.listed(task.labels)}"
+        raise UserError(
+            f"{path}: the label_ids of the TFRecord files beside it are those of {written.text()},"
+            f" and task {task.name} has {found}: name the task and the --labels they were written"
+            " with"
+        )

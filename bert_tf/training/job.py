@@ -8,6 +8,7 @@ import time
 from absl import logging
 
 from bert_tf import files
+from bert_tf.checkpoints import head_matching
 from bert_tf.checkpoints.model_folder import LoadedModel, load_model, require_pooler
 from bert_tf.checkpoints.model_tokenizer import check_same_tokenizer
 from bert_tf.checkpoints.report import assign_arrays
@@ -21,7 +22,10 @@ from bert_tf.training.schedules import autofreeze_steps, make_schedule
 
 @dataclasses.dataclass
 class Job:
-    """Everything a run is made of, once its options are checked and its files read."""
+    """Everything a run is made of, once its options are checked and its files read.
+
+    `source` is the model to start from, its head in the order of the task's labels or left out.
+    """
 
     options: object
     output_dir: pathlib.Path
@@ -58,15 +62,31 @@ def prepare(options):
     masks = mask_training.trains_masks(options, source)
     freezing.check(options, source, masks)
     source = dataclasses.replace(source, config=mask_training.configure(options, source))
+    task = inputs.task_of(options, source)
+    initial = _with_head(options, source, task)
 
     def build(chief):
         write_tfrecord = options.write_tfrecord and chief
         own = dataclasses.replace(options, write_tfrecord=write_tfrecord)
-        return inputs.build(own, source, output_dir)
+        return inputs.build(own, source, task, output_dir)
 
     # The other workers of a cluster find the chief's features ready.
     data = distribution.chief_first(strategy, build)
-    return Job(options, output_dir, strategy, source, data, masks)
+    return Job(options, output_dir, strategy, initial, data, masks)
+
+
+def _with_head(options, source, task):
+    """The model to start from with its head as the task has it; without training it needs one."""
+    # The numbers of a model are what its user asks for; those of new rows may be anything.
+    initial = head_matching.matched(source, task, numbers_agree=not options.do_train)
+    if not options.do_train:
+        head_matching.require(
+            initial, task, f"give a model fine-tuned on task {task.name}, or --do_train"
+        )
+        require_pooler(initial)
+    elif reason := initial.left.get("output_weights"):
+        logging.warning("%s: its classifier is %s: a new one is trained", source.source, reason)
+    return initial
 
 
 def build_model(job):
@@ -75,9 +95,6 @@ def build_model(job):
         job.model, report = _classifier(job, job.source, job.masks)
         if report:
             logging.info("\n%s", report.table())
-            if not job.options.do_train:
-                _require_classifier(job, job.source, report, ", or --do_train")
-                require_pooler(job.source)
         if job.masks:
             mask_training.start_masks(job.options, job.source, job.model.encoder)
         if job.options.do_train:
@@ -101,14 +118,6 @@ def _classifier(job, source, masks=False):
     )
 
 
-def _require_classifier(job, source, report, alternative=""):
-    if "output_weights" not in report.loaded:
-        raise UserError(
-            f"{source.source}: holds no classifier for the {len(job.task.labels or [1])} outputs"
-            f" of task {job.task.name}: give a fine-tuned model{alternative}"
-        )
-
-
 def _distillation(job):
     """The loss that draws the model to `--teacher_model_dir`, or None."""
     options = job.options
@@ -123,8 +132,10 @@ def _distillation(job):
     require_pooler(source)
     check_same_tokenizer(source, job.source, job.data.do_lower_case)
     job.teacher_weights = sources.digest(source.arrays)
-    teacher, report = _classifier(job, source)
-    _require_classifier(job, source, report)
+    source = head_matching.matched(source, job.task)
+    advice = f"give a --teacher_model_dir that was fine-tuned on task {job.task.name}"
+    head_matching.require(source, job.task, advice)
+    teacher, _ = _classifier(job, source)
     return Distillation(
         teacher,
         job.source.config,

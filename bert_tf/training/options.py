@@ -16,6 +16,7 @@ CUSTOM_FLAGS = frozenset(
         "text_column",
         "text_pair_column",
         "label_column",
+        "id_column",
         "labels",
         "regression",
     }
@@ -156,8 +157,18 @@ class ClassifierOptions(
     )
     text_pair_column: str | None = option(None, "custom task: column of the second text.", _DATA)
     label_column: str | None = option(None, "custom task: column of the label.", _DATA)
+    id_column: str | None = option(
+        None,
+        "custom task: column of test_file that names its rows in test_results_labels.tsv; they are"
+        " numbered from 0 if absent.",
+        _DATA,
+    )
     labels: str | None = option(
-        None, "custom task: comma-separated labels; found in the training file if absent.", _DATA
+        None,
+        "custom task: comma-separated labels, in the order of the output columns; with two, f1,"
+        " precision and recall are those of the second. Default: the fine-tuned model's, else those"
+        " found in the training file.",
+        _DATA,
     )
     regression: bool = option(False, "custom task: the label is a number to predict.", _DATA)
     feature_dir: str | None = option(
@@ -168,7 +179,10 @@ class ClassifierOptions(
         False, "Also write the features as Google's train/eval/predict.tf_record.", _DATA
     )
     tfrecord_dir: str | None = option(
-        None, "Read such TFRecord files from this folder instead of data_dir.", _DATA
+        None,
+        "Read such TFRecord files from this folder instead of data_dir. Their label_ids are"
+        " positions in the task's labels.",
+        _DATA,
     )
     eval_batch_size: int = option(8, "Examples per evaluation batch.", BATCH)
     predict_batch_size: int = option(8, "Examples per prediction batch.", BATCH)

@@ -161,9 +161,10 @@ def test_any_text_is_rows_or_a_user_error(tmp_path, text):
     test_any_bytes_are_rows_or_a_user_error.hypothesis.inner_test(tmp_path, text.encode())
 
 
+# A cell that begins with a quote may be taken for a quoted one: see test_quotes.py.
 field = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\t\r\n\0"), max_size=20
-)
+).map(lambda text: text.lstrip('"'))
 
 
 @given(st.lists(st.lists(field, min_size=2, max_size=4), min_size=1, max_size=8))

@@ -73,6 +73,7 @@ def build_corpus(
         if validation_fraction and packer.tokens["validation"] < seq_length - 1:
             packer = _hold_out_a_row(passed, packer)
         splits = packer.finish()
+        passed.reader.report()
         _check_rows(input_files, packer, splits, validation_fraction)
         settings = {
             "special_ids": special_ids,

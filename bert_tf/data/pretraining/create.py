@@ -15,6 +15,7 @@ from bert_tf.data.pretraining.google_instances import (
     InstanceMaker,
     read_documents,
     to_example,
+    warn_of_pairs,
 )
 from bert_tf.data.pretraining.google_records import serialize, write_records
 from bert_tf.data.pretraining.text import TextReader, find_files
@@ -87,12 +88,14 @@ def _write_packed(options, input_files, tokenizer):
 def _write_google(options, input_files, tokenizer):
     names = GoogleRecipe.__dataclass_fields__
     recipe = GoogleRecipe(**{name: getattr(options, name) for name in names})
-    # A file without blank lines is one document there, not one per line.
-    kind = "blank_lines" if options.input_format == "auto" else options.input_format
     paths = [path.strip() for path in options.output_file.split(",")]
     for path in paths:  # before an hour of work
         files.make_output_dir(os.path.dirname(os.path.abspath(path)), "output_file")
-    documents = read_documents(TextReader(input_files, kind).lines(), tokenizer)
+    # A file without blank lines is one document there, not one per line.
+    reader = TextReader(input_files, options.input_format, plain="blank_lines")
+    documents = read_documents(reader.lines(), tokenizer)
+    reader.report()
+    warn_of_pairs(documents)
     logging.info("%d documents: making instances", len(documents))
     maker = InstanceMaker(documents, tokenizer.vocab, recipe)
     records = maker.instances(lambda instance: serialize(to_example(instance, recipe)))

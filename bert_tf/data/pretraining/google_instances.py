@@ -10,6 +10,7 @@ import dataclasses
 import random
 
 import numpy as np
+from absl import logging
 
 from bert_tf.data.pretraining.masking import num_predictions
 from bert_tf.errors import UserError
@@ -93,6 +94,26 @@ def read_documents(lines, tokenizer):
     if not documents:
         raise UserError("the corpus is empty, expected text")
     return documents
+
+
+def warn_of_pairs(documents):
+    """Warns where next-sentence pairs teach nothing: see `read_documents` for `documents`.
+
+    The second half of a pair is of the same document or of another; a document of one sentence has
+    no second half of its own.
+    """
+    single = sum(len(document) == 1 for document in documents)
+    if len(documents) == 1:
+        logging.warning(
+            "the text is one document: pairs that are labelled random are not; put blank lines"
+            " between documents, or give --input_format=lines if each line is one"
+        )
+    elif 2 * single >= len(documents):
+        logging.warning(
+            "%d of %d documents have one sentence, and all their next-sentence pairs are random:"
+            " write a sentence per line, and blank lines between documents only",
+            single, len(documents),
+        )  # fmt: skip
 
 
 class InstanceMaker:

@@ -31,8 +31,9 @@ class PretrainingDataOptions:
     input_format: str = option(
         "auto",
         "lines: a document per line. blank_lines: blank lines between documents (Google's, with a"
-        " sentence per line). wikiextractor: <doc ...> to </doc>, the title left out. auto: for"
-        " each file what its first megabyte shows; blank_lines for Google's TFRecords.",
+        " sentence per line). wikiextractor: <doc ...> to </doc>, the title left out. jsonl: a"
+        " JSON object per line, whose text is a document. auto: for each file what its first"
+        " megabyte shows; blank_lines, not lines, for Google's TFRecords.",
         _INPUT,
         choices=INPUT_FORMATS,
     )

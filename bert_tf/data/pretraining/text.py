@@ -1,20 +1,19 @@
 """Documents out of raw text files, a bounded piece at a time."""
 
-import collections
 import contextlib
 import dataclasses
 import glob
 import gzip
 import os
-import zlib
 
+from absl import logging
+
+from bert_tf.data.pretraining import layouts
 from bert_tf.errors import UserError
 
-INPUT_FORMATS = ("auto", "lines", "blank_lines", "wikiextractor")
+INPUT_FORMATS = ("auto", *layouts.SPLITTERS)
 
-_MAX_PIECE = 1 << 20  # bytes of one line, or characters of one piece, held at once
-_LOOK_AHEAD = 1 << 20  # bytes of a file that decide its format
-_BOM = b"\xef\xbb\xbf"
+_REPORTED = 3  # files whose format is doubtful
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,20 +59,27 @@ class TextReader:
       files: list of paths; a name that ends in .gz is decompressed.
       input_format: `lines`, a document per line; `blank_lines`, documents are separated by blank
         lines; `wikiextractor`, <doc ...> to </doc>, whose first line is the title and left out;
-        `auto`, for each file by its first megabyte: wikiextractor if it begins with "<doc ",
-        blank_lines if a blank line stands between others, else lines.
+        `jsonl`, a JSON object per line, whose "text" is a document; `auto`, for each file by its
+        first megabyte: wikiextractor if it begins with "<doc ", jsonl if with an object,
+        blank_lines if a blank line stands between others, else `plain`.
+      plain: the format that `auto` takes where nothing shows one.
 
     Attributes:
       files: as given.
       total_bytes: size of all files on disk.
       formats: {file: its format} of the files opened so far.
+      documents: how many there were so far.
+      doubts: {file: why its format may be another} of the files opened so far.
     """
 
-    def __init__(self, files, input_format="auto"):
+    def __init__(self, files, input_format="auto", plain="lines"):
         self.files = list(files)
         self.total_bytes = sum(map(_size, self.files))
         self.formats = {}
+        self.documents = 0
+        self.doubts = {}
         self._input_format = input_format
+        self._plain = plain
         self._done_bytes = 0
         self._raw = None
 
@@ -85,21 +91,37 @@ class TextReader:
     def lines(self):
         """Yields the lines (str, stripped, never blank) of all documents, None after each document.
 
-        A line of more than a megabyte comes in several, cut at spaces. The end of a file ends its
-        document; a None may follow another where a document is empty.
+        A line of more than a megabyte comes in several, cut at spaces (but in JSON). The end of a
+        file ends its document; a None may follow another where a document is empty.
 
         Raises:
-          UserError: a file cannot be read, is no UTF-8 text or is a damaged .gz; the message names
-            the file and the line.
+          UserError: a file cannot be read, is no UTF-8 text or is a damaged .gz; `auto` cannot tell
+            its format; a line is no JSON object with a text. The message names file and line.
         """
         for file in self.files:
             with self._opened(file) as stream:
-                lines = _Lines(file, stream)
-                kind = lines.look_ahead() if self._input_format == "auto" else self._input_format
-                self.formats[file] = kind
-                yield from _SPLITTERS[kind](lines)
+                lines = layouts.Lines(file, stream)
+                self.formats[file] = kind = self._format_of(lines)
+                filled = False
+                for line in layouts.SPLITTERS[kind](lines):
+                    self.documents += filled and line is None
+                    filled = line is not None
+                    yield line
+                self.documents += filled
                 yield None
             self._done_bytes += _size(file)
+
+    def report(self):
+        """Logs the formats and the documents that were read, and warns of doubtful formats."""
+        kinds = sorted(set(self.formats.values()))
+        logging.info(
+            "%d documents in %d files, read as %s (--input_format says otherwise)",
+            self.documents, len(self.formats), " and ".join(kinds),
+        )  # fmt: skip
+        for file, doubt in list(self.doubts.items())[:_REPORTED]:
+            logging.warning("%s: %s", file, doubt)
+        if len(self.doubts) > _REPORTED:
+            logging.warning("%d more files are like that", len(self.doubts) - _REPORTED)
 
     def pieces(self):
         """Yields the `Piece`s of all documents that have any text, in order.
@@ -115,11 +137,30 @@ class TextReader:
                     number += 1
                 waiting, size = [], 0
                 continue
-            if size + len(line) > _MAX_PIECE and waiting:
+            if size + len(line) > layouts.MAX_PIECE and waiting:
                 yield Piece(number, " ".join(waiting), False)
                 waiting, size = [], 0
             waiting.append(line)
             size += len(line) + 1
+
+    def _format_of(self, lines):
+        beginning = lines.look_ahead()
+        given = self._input_format
+        if given == "auto":
+            found = layouts.format_of(lines.file, beginning)
+            doubt = layouts.doubtful(beginning) if found == "blank_lines" else None
+            if doubt:
+                self.doubts[lines.file] = (
+                    f"{doubt}: read as documents with blank lines between them; if each line is a"
+                    " document, give --input_format=lines, else --input_format=blank_lines"
+                )
+            return self._plain if found == "lines" else found
+        first = next(filter(None, map(str.strip, beginning)), "")
+        structured = layouts.structured(first)
+        if first and structured != given and {structured, given} & layouts.STRUCTURED:
+            found = structured or "plain text"
+            self.doubts[lines.file] = f"looks like {found}, read as --input_format={given}"
+        return given
 
     @contextlib.contextmanager
     def _opened(self, file):
@@ -130,106 +171,6 @@ class TextReader:
             raise UserError(f"{file}: cannot read the text: {e.strerror or e}") from e
         finally:
             self._raw = None
-
-
-class _Lines:
-    """Iterator over (text, whether the line ends here): text is str, stripped, "" if blank."""
-
-    def __init__(self, file, stream):
-        self._file = file
-        self._stream = stream
-        self._ended = 0  # lines
-        self._carry = b""
-        self._ahead = collections.deque()
-
-    def __iter__(self):
-        while self._ahead:
-            yield self._ahead.popleft()
-        while (line := self._next()) is not None:
-            yield line
-
-    def look_ahead(self):
-        """Returns the format that the beginning of the file shows."""
-        size = 0
-        while size < _LOOK_AHEAD and (line := self._next()) is not None:
-            self._ahead.append(line)
-            size += len(line[0]) + 1
-        beginning = "\n".join(text for text, _ in self._ahead).strip()
-        if beginning.startswith("<doc "):
-            return "wikiextractor"
-        return "blank_lines" if "\n\n" in beginning else "lines"
-
-    def _next(self):
-        """The next line or part of a long one, None at the end of the file."""
-        try:
-            data = self._carry + self._stream.readline(_MAX_PIECE - len(self._carry))
-        except (EOFError, zlib.error, gzip.BadGzipFile) as e:
-            raise UserError(
-                f"{self._file}: damaged after line {self._ended}, expected a whole .gz file: {e}"
-            ) from e
-        if not data:
-            return None
-        number, self._carry = self._ended + 1, b""
-        if number == 1:
-            data = data.removeprefix(_BOM)
-        if len(data) >= _MAX_PIECE and not data.endswith(b"\n"):
-            cut = data.rfind(b" ") + 1 or _last_character(data)
-            data, self._carry = data[:cut], data[cut:]
-        ended = data.endswith(b"\n")
-        self._ended += ended
-        try:
-            return data.decode("utf-8").strip(), ended
-        except UnicodeDecodeError as e:
-            raise UserError(
-                f"{self._file}: line {number} is not UTF-8 text ({e.reason} at byte {e.start + 1})"
-            ) from e
-
-
-def _split_lines(lines):
-    for text, ended in lines:
-        if text:
-            yield text
-        if ended:
-            yield None
-
-
-def _split_blank_lines(lines):
-    starts = True
-    for text, ended in lines:
-        if text:
-            yield text
-        elif starts and ended:
-            yield None
-        starts = ended
-
-
-def _split_wikiextractor(lines):
-    inside, title = False, False
-    for text, ended in lines:
-        if text.startswith("<doc "):
-            inside = title = True
-        elif text == "</doc>":
-            inside = False
-            yield None
-        elif inside and text:
-            if not title:
-                yield text
-            title = title and not ended
-
-
-_SPLITTERS = {
-    "lines": _split_lines,
-    "blank_lines": _split_blank_lines,
-    "wikiextractor": _split_wikiextractor,
-}
-
-
-def _last_character(data):
-    """Where the last character of UTF-8 bytes begins."""
-    start = len(data) - 1
-    while start > len(data) - 4 and data[start] & 0xC0 == 0x80:
-        start -= 1
-    return start
 
 
 def _files_of(path):

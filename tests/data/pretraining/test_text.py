@@ -1,10 +1,11 @@
 """Reading documents: layouts, compression, long lines, damage."""
 
 import gzip
+import json
 
 import pytest
 
-from bert_tf.data.pretraining import text
+from bert_tf.data.pretraining import layouts
 from bert_tf.data.pretraining.text import TextReader, find_files
 from bert_tf.errors import UserError
 
@@ -70,7 +71,7 @@ def test_patterns_that_name_nothing(tmp_path):
 
 
 def test_long_lines_come_in_pieces_and_lose_nothing(write, monkeypatch):
-    monkeypatch.setattr(text, "_MAX_PIECE", 32)
+    monkeypatch.setattr(layouts, "MAX_PIECE", 32)
     words = [f"wort{i}ä" for i in range(60)]
     path = write(" ".join(words) + "\nnext line\n" + "力" * 100 + "\nend")
     for kind in ("lines", "blank_lines"):
@@ -109,3 +110,103 @@ def test_progress_reaches_the_end(write):
     assert reader.bytes_read == 0
     list(reader.pieces())
     assert reader.bytes_read == reader.total_bytes
+
+
+def jsonl(*texts, **more):
+    return "".join(json.dumps({"id": "1", "text": text, **more}) + "\n" for text in texts)
+
+
+def test_json_lines_give_their_texts(write):
+    path = write(jsonl('Caf\u00e9 "x".\n\nIt\tis.\r\n', "", "b", url="https://u", title="A {t}"))
+    assert documents(path) == (['Café "x". It\tis.', "b"], "jsonl")
+    raw = write(' {"text": "é\u2028ü"}\n\n{"n": 1, "text": "c"}')
+    assert documents(raw) == (["é\u2028ü", "c"], "jsonl")
+    assert documents(write(gzip.compress(jsonl("z").encode()), "a.gz")) == (["z"], "jsonl")
+
+
+def test_long_objects_are_read_whole(write, monkeypatch):
+    monkeypatch.setattr(layouts, "MAX_PIECE", 32)
+    texts = [" ".join(f"wört{i}" for i in range(n)) for n in (40, 3)]
+    assert documents(write(jsonl(*texts)))[0] == texts
+    monkeypatch.setattr(layouts, "_MAX_OBJECT", 100)
+    with pytest.raises(UserError, match=r"text\.txt: line 1 has more than 100 characters"):
+        documents(write(jsonl(*texts)))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (jsonl("a") + "plain\n", r"text\.txt:2: not valid JSON"),
+        (jsonl("a") + '{"content": "b"}\n', r"text\.txt:2: no key 'text', .* found 'content'"),
+        ('{"title": "a"}\n', r"text\.txt:1: no key 'text'"),
+        (jsonl("a") + '{"text": null}\n', r"text\.txt:2: 'text' is null"),
+        ('[{"text": "a"}]\n', "as JSON: expected one object per line, whose text is under 'text'"),
+        ('{\n "text": "a"\n}\n', "as JSON: expected one object per line"),
+        ("<mediawiki>\n<page>\n", "expected plain text, without markup"),
+        ("<!DOCTYPE html>\n", "expected plain text, without markup"),
+        ("a\rb\rc", "lines end in CR alone"),
+    ],
+)
+def test_structured_files_that_hold_no_such_text(write, content, message):
+    with pytest.raises(UserError, match=message):
+        documents(write(content))
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"PK\x03\x04\x14\0\0\0", "a zip archive"),
+        (b"PAR1\x15\0", "a Parquet file"),
+        (b"\x1f\x8b\x08\0", "compressed by gzip"),
+        (b"%PDF-1.5\n%\xd0\xd4\n", "a PDF document"),
+        ("ab\n".encode("utf-16"), "UTF-16 text"),
+        (b"\x0c\0\0\0\0\0\0\0abcd" + b"x" * 12, "a TFRecord file"),
+    ],
+)
+@pytest.mark.parametrize("input_format", ["auto", "lines"])
+def test_files_that_are_no_text_are_named(write, content, kind, input_format):
+    with pytest.raises(UserError, match=rf"text\.txt: line \d .*\({kind}"):
+        documents(write(content), input_format)
+
+
+def test_a_nul_byte_in_text(write):
+    with pytest.raises(UserError, match=r"text\.txt: line 2 has a NUL byte, expected text$"):
+        documents(write(b"a\nb\0\n"))
+
+
+@pytest.mark.parametrize(
+    ("content", "input_format", "warning"),
+    [
+        ("a b.\n" * 9 + "\n" + "c.\n" * 9, "auto", "one blank line among 18 others"),
+        (
+            ("a b. C d.\n" * 20 + "\n") * 3,
+            "auto",
+            "blank lines in 2 places among 60 lines, most of",
+        ),
+        ("a b.\n" * 9 + "\n" + "c.\n" * 9, "blank_lines", None),
+        (("a b.\n" * 20 + "\n") * 3, "auto", None),  # a sentence per line
+        ("a.\n\nb. C d.\n\nc\n", "auto", None),
+        (jsonl("a"), "lines", "looks like jsonl, read as --input_format=lines"),
+        ("a\n", "wikiextractor", "looks like plain text, read as --input_format=wikiextractor"),
+    ],
+)
+def test_reports_name_formats_and_doubts(write, caplog, content, input_format, warning):
+    caplog.set_level("INFO")
+    path = write(content)
+    reader = TextReader([str(path)], input_format)
+    count = len({piece.document for piece in reader.pieces()})
+    reader.report()
+    kind = reader.formats[str(path)]
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages[0].startswith(f"{count} documents in 1 files, read as {kind} (")
+    assert len(messages) == (1 if warning is None else 2)
+    if warning:
+        assert messages[1].startswith(f"{path}: {warning}")
+
+
+def test_a_plain_file_in_googles_format_is_one_document(write):
+    reader = TextReader([str(write("a\nb\n"))], plain="blank_lines")
+    assert list(reader.lines()) == ["a", "b", None]
+    reader = TextReader([str(write(jsonl("a\nb", "c")))], plain="blank_lines")
+    assert [line for line in reader.lines() if line] == ["a", "b", "c"]
+    assert reader.documents == 2

@@ -1,0 +1,46 @@
+"""Headers that stand where there should be none: in files whose columns are given by number."""
+
+import dataclasses
+import re
+
+from bert_tf.data.table import shown
+from bert_tf.errors import UserError
+
+_NAME = re.compile(r"[^\W\d][^\W\d .-]{0,30}")
+_NUMBER = re.compile(r"\s*[+-]?[0-9]+(\.[0-9]+)?\s*")
+_REMEDY = "is the line a header? Then give the columns by name, such as --text_column=text"
+
+
+def check_first_row(table, labels, *, text, label=None, ids=None):
+    """Returns the table without header, with a remark if its first row looks like one.
+
+    Args:
+      table: `Table`.
+      labels: names of the classes, None for scores.
+      text, label, ids: positions of these columns, None where there is none. A test file may lack
+        the column of the label.
+
+    Raises:
+      UserError: the first row has no label or id, and all others have.
+    """
+    if len(table) < 2:
+        return table
+    known = frozenset(labels or ())
+    checks = (
+        (label, lambda cell: cell.strip() in known if known else _NUMBER.fullmatch(cell)),
+        (ids, _NUMBER.fullmatch),
+    )
+    for column, fits in checks:
+        if column is None or column >= table.width:
+            continue
+        first, *others = table.column(column)
+        if not fits(first) and _NAME.fullmatch(first.strip()) and all(map(fits, others)):
+            raise UserError(
+                f"{table.where(0)}: found {shown(first)} in column {column}, and none like it"
+                f" below: {_REMEDY}"
+            )
+    first, *others = table.column(text)
+    if re.fullmatch(r"[^\W\d]\w*", first) and all(" " in other for other in others):
+        remark = f"line {table.numbers[0]} has the text {shown(first)}: {_REMEDY}"
+        return dataclasses.replace(table, remarks=[*table.remarks, remark])
+    return table

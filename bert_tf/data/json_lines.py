@@ -1,0 +1,49 @@
+"""JSON lines: an object per line, from which texts and numbers are taken as text."""
+
+import json
+
+from bert_tf.data.table import shown
+from bert_tf.errors import UserError
+
+
+def parse_object(line, where):
+    """Returns the JSON object (dict) in `line`; `where` ('path:line') begins the messages.
+
+    Raises:
+      UserError: it is no JSON, or no object.
+    """
+    try:
+        value = json.loads(line, parse_constant=_not_json)
+    except RecursionError as e:
+        raise UserError(f"{where}: JSON nested too deeply, expected a flat object") from e
+    except ValueError as e:
+        raise UserError(f"{where}: not valid JSON: {e}: {shown(line)}") from e
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: expected a JSON object, found {shown(line)}")
+    return value
+
+
+def text_of(row, key, where):
+    """Returns what `row` (dict) has under `key` as text; numbers, true and false in JSON's form.
+
+    Raises:
+      UserError: there is no such key, or null, a list, an object or half a surrogate pair.
+    """
+    if key not in row:
+        keys = ", ".join(shown(k) for k in list(row)[:20])
+        raise UserError(f"{where}: no key {key!r}, expected in every row: found {keys}")
+    value = row[key]
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as e:  # "\ud800" is JSON, but no text
+            raise UserError(f"{where}: {key!r} holds half a surrogate pair, expected text") from e
+        return value
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    kind = "null" if value is None else type(value).__name__
+    raise UserError(f"{where}: {key!r} is {kind}, expected text or a number")
+
+
+def _not_json(constant):
+    raise ValueError(f"{constant} is no JSON number")

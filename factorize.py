@@ -110,7 +110,10 @@ class Options:
     labels: str | None = option(None, "custom task: comma-separated labels.", _DATA)
     regression: bool = option(False, "custom task: the label is a number to predict.", _DATA)
     text_file: str | None = option(
-        None, "Plain text in place of a task: one passage per line, UTF-8, no labels.", _DATA
+        None,
+        "Plain text in place of a task: one passage per line, UTF-8, no labels; or a JSON object"
+        " per line, whose text is taken.",
+        _DATA,
     )
     do_lower_case: bool | None = option(
         None, "Lower-case and strip accents; as the model says, else true.", _DATA

@@ -62,7 +62,7 @@ def _measure(options, states):
     from bert_tf.training import classification
     from bert_tf.training import job as job_lib
 
-    job = job_lib.prepare(options)
+    job = job_lib.prepare(options, *job_lib.start(options))
     job_lib.build_model(job)
     plan = classification.make_plan(job)
     job_lib.compile_model(job, plan.steps)

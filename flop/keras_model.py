@@ -5,7 +5,8 @@ import tf_keras as keras
 
 from flop import compaction, decomposition
 from flop.factorized_dense import FactorizedDense
-from flop.pruner import Pruner
+from flop.hard_concrete import gate_seed
+from flop.pruner import Pruner, all_finite
 from flop.report import KernelRow, table
 
 
@@ -104,11 +105,15 @@ class PruningModel(keras.Model):
     """Trains a model with masked layers until the expected sparsity is the target.
 
     `compile` and `fit` are Keras': three optimizers update weights, gates and multipliers in one
-    step. Logs gain the scalars of `Pruner.update`.
+    step. Logs gain the scalars of `Pruner.update`. Under a `tf.distribute` strategy a step is that
+    of the global batch, whatever each replica's share of its rows (losses with the reduction SUM
+    aside, which need equal shares). Under loss scaling an update whose gradients overflow is
+    skipped for all three.
 
     Args:
       model: from `factorize(masked=True)`, or any model whose `layers` hold masked layers.
       target_sparsity, target_warmup, **pruner_arguments: see `Pruner`.
+      seed: integer; the gates' noise is a function of it and the step, the same on all replicas.
 
     Example:
       >>> pruning = PruningModel(factorize(model, masked=True), target_sparsity=0.8)
@@ -117,12 +122,21 @@ class PruningModel(keras.Model):
       >>> small = compact(pruning.model)
     """
 
-    def __init__(self, model, target_sparsity, target_warmup=0, **pruner_arguments):
+    def __init__(self, model, target_sparsity, target_warmup=0, seed=0, **pruner_arguments):
         super().__init__(name=f"pruning_{model.name}")
         self.model = model
+        self.seed = seed
         layers = masked_layers(model)
         self.pruner = Pruner(layers, target_sparsity, target_warmup, **pruner_arguments)
-        self.global_step = tf.Variable(0, dtype=tf.int64, trainable=False, name="global_step")
+        self.global_step = tf.Variable(
+            0,
+            dtype=tf.int64,
+            trainable=False,
+            name="global_step",
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+        # What train_step returns is already that of the global batch; Keras would add it up.
+        self.distribute_reduction_method = "first"
 
     def call(self, inputs, training=None):
         """Returns what the model returns."""
@@ -134,14 +148,55 @@ class PruningModel(keras.Model):
         gates = self.pruner.gates
         own = {id(gate) for gate in gates}
         weights = [v for v in self.trainable_variables if id(v) not in own]
-        with tf.GradientTape() as tape:
+        scales = isinstance(self.optimizer, keras.mixed_precision.LossScaleOptimizer)
+        noise = gate_seed(tf.stack([tf.cast(self.global_step, tf.int32), self.seed]))
+        with tf.GradientTape() as tape, noise:
             outputs = self(x, training=True)
             loss = self.compute_loss(x, y, outputs, sample_weight)
-        gradients = tape.gradient(loss, [*weights, *gates])
-        logs = self.pruner.update(self.global_step, gradients[len(weights) :])
-        self.optimizer.apply_gradients(zip(gradients[: len(weights)], weights, strict=True))
+            loss *= tf.cast(_share(x), loss.dtype)
+            if scales:
+                loss = self.optimizer.get_scaled_loss(loss)
+        gradients = _of_global_batch(tape.gradient(loss, [*weights, *gates]))
+        if scales:
+            gradients = self.optimizer.get_unscaled_gradients(gradients)
+        gradients, slopes = gradients[: len(weights)], gradients[len(weights) :]
+        applied = None
+        if scales:
+            applied = all_finite([*gradients, *slopes])
+            gradients = [_nan_unless(applied, g) for g in gradients]
+        logs = self.pruner.update(self.global_step, slopes, applied)
+        pairs = zip(gradients, weights, strict=True)
+        # The older optimizers' name of `skip_gradients_aggregation`, which the newer ones know too.
+        self.optimizer.apply_gradients(pairs, experimental_aggregate_gradients=False)
         self.global_step.assign_add(1)
         return {**self.compute_metrics(x, y, outputs, sample_weight), **logs}
+
+
+def _share(x):
+    """This replica's rows, as a multiple of the mean: by how much more its mean loss counts."""
+    replica = tf.distribute.get_replica_context()
+    if replica.num_replicas_in_sync == 1:
+        return 1.0
+    rows = tf.cast(tf.shape(tf.nest.flatten(x)[0])[0], tf.float32)
+    return rows * replica.num_replicas_in_sync / replica.all_reduce("sum", rows)
+
+
+def _of_global_batch(gradients):
+    """The gradients summed over the replicas, with Nones kept."""
+    replica = tf.distribute.get_replica_context()
+    if replica.num_replicas_in_sync == 1:
+        return gradients
+    sums = iter(replica.all_reduce("sum", [g for g in gradients if g is not None]))
+    return [g if g is None else next(sums) for g in gradients]
+
+
+def _nan_unless(finite, gradient):
+    """The same gradient, or NaN, which loss scaling takes for an overflow."""
+    factor = tf.where(finite, 1.0, float("nan"))
+    if isinstance(gradient, tf.IndexedSlices):
+        values = gradient.values * tf.cast(factor, gradient.values.dtype)
+        return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
+    return None if gradient is None else gradient * tf.cast(factor, gradient.dtype)
 
 
 def _copy(model, replace):

@@ -95,13 +95,16 @@ class Pruner(tf.Module):
         kept = self.fixed_parameters + sparsity.removed_parameters(self._layers, merge_dense)
         return 1.0 - kept / self.base_parameters
 
-    def update(self, step, gate_gradients):
+    def update(self, step, gate_gradients, applied=None):
         """One update of gates and multipliers; everything is read before anything is written.
 
         Args:
           step: integer scalar, updates done before this one.
           gate_gradients: gradients [rank] of the training loss, one for each of `gates`, those of
-            the global batch on every replica.
+            the global batch on every replica, not of a scaled loss.
+          applied: bool scalar tensor, the same on every replica: False skips this update as
+            `keras.mixed_precision.LossScaleOptimizer` skips one: gates, multipliers and slots stay,
+            the optimizers' iterations go on. None applies every update.
 
         Returns:
           {name: float32 scalar tensor} for the logs: lagrangian_loss, expected_sparsity,
@@ -125,15 +128,53 @@ class Pruner(tf.Module):
             "lambda_2": tf.identity(self.lambda_2[0]),
         }
         multipliers = [self.lambda_1, self.lambda_2]
+        kept = [] if applied is None else self._variables()
+        before = [tf.convert_to_tensor(variable) for variable in kept]
         _apply(self.gate_optimizer, total, gates)
         _apply(self.lambda_optimizer, ascent, multipliers)
+        if kept:
+            # Not by tf.cond: under a MirroredStrategy it fails beside that of the loss scaling.
+            _restore_unless(applied, kept, before)
         return {
             **logs,
             "alpha_lr": tf.convert_to_tensor(self.gate_optimizer.learning_rate),
             "lambda_lr": -tf.convert_to_tensor(self.lambda_optimizer.learning_rate),
         }
 
+    def _variables(self):
+        """All that an update writes, but for the optimizers' iterations."""
+        with tf.init_scope():
+            self.create_slots()
+        written = [*self.gates, self.lambda_1, self.lambda_2]
+        for optimizer in (self.gate_optimizer, self.lambda_optimizer):
+            written += [v for v in optimizer.variables if v is not optimizer.iterations]
+        return written
+
 
 def _apply(optimizer, gradients, variables):
     pairs = zip(gradients, variables, strict=True)
     optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)
+
+
+def _restore_unless(applied, variables, before):
+    """Gives the variables their values `before` back, unless `applied`."""
+
+    def restore(strategy, applied, *before):
+        for variable, value in zip(variables, before, strict=True):
+            strategy.extended.update(variable, _choose, args=(applied, value), group=False)
+
+    tf.distribute.get_replica_context().merge_call(restore, args=(applied, *before))
+
+
+def _choose(variable, applied, value):
+    variable.assign(tf.where(applied, variable, value))
+
+
+def all_finite(gradients):
+    """Returns a bool scalar: whether no number of the gradients is infinite or NaN.
+
+    Args:
+      gradients: list of tensors, `tf.IndexedSlices` and None.
+    """
+    values = [getattr(g, "values", g) for g in gradients if g is not None]
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in values])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bert_tf.errors import UserError
+from bert_tf.training import job
 from tests import tiny
 
 TRAIN = {
@@ -121,6 +122,7 @@ def test_a_task_names_its_rows_as_its_file_does(folder, trained, tmp_path):
             lines[0] + "\n" + "".join(f"{i}\t{r[1]}\n" for i, r in zip(ids, rows, strict=True))
         )
     flags = {**TRAIN, "task_name": "mnli", "data_dir": data, "model_dir": folder / "model"}
+    flags |= {"train_batch_size": 18}
     del flags["text_column"], flags["label_column"]
     tiny.run(**flags, do_predict=True, write_tfrecord=True, output_dir=tmp_path / "run")
     expected = predictions(tmp_path / "run")
@@ -142,14 +144,10 @@ def test_a_task_names_its_rows_as_its_file_does(folder, trained, tmp_path):
 
 def test_every_training_logs_its_classes(folder, trained, tmp_path, caplog):
     caplog.set_level("INFO")
-    flags = {**TRAIN, "task_name": "sst-2", "data_dir": tiny.make_sst2(tmp_path / "data")}
+    flags = {**TRAIN, "task_name": "sst-2", "model_dir": folder / "model"}
     del flags["text_column"], flags["label_column"]
-    tiny.run(**flags, model_dir=folder / "model", output_dir=tmp_path / "run", write_tfrecord=True)
-    assert "40 training examples: '0' 20, '1' 20" in caplog.text
-    caplog.clear()
-    del flags["data_dir"]
-    tiny.run(
-        **flags, tfrecord_dir=tmp_path / "run", model_dir=folder / "model",
-        output_dir=tmp_path / "records",
-    )  # fmt: skip
-    assert "40 training examples: '0' 20, '1' 20" in caplog.text
+    data = {"data_dir": tiny.make_sst2(tmp_path / "data"), "write_tfrecord": True}
+    for source in (data, {"tfrecord_dir": tmp_path / "run"}):
+        caplog.clear()
+        job.prepare(tiny.options(**flags, **source, output_dir=tmp_path / "run"))
+        assert "40 training examples: '0' 20, '1' 20" in caplog.text

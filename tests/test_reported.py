@@ -142,7 +142,7 @@ def test_other_dev_data_are_another_run(inputs, tmp_path):
     with pytest.raises(Killed):
         train(inputs, kill_at=4, do_eval=True)
     data = tiny.make_sst2(tmp_path / "other", dev=21)
-    with pytest.raises(UserError, match=r"training_state\.json: .*evaluated on other data"):
+    with pytest.raises(UserError, match=r"training_state\.json: .*had other dev examples"):
         train({**inputs, "data_dir": data}, do_eval=True)
     train({**inputs, "data_dir": data})  # nothing is measured on them
 

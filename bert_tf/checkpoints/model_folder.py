@@ -131,8 +131,8 @@ def save_model_folder(path, config, arrays, vocab_file=None, task=None, checkpoi
     """
     folder = pathlib.Path(path)
     shapes.check_shapes(config, arrays, folder)
-    finite.check(arrays, folder)
     config = head.without_names(config, arrays, task)
+    finite.check(arrays, folder)
     files.make_output_dir(folder, "output_dir")
     forms.check_no_other_form(folder)
     names = [CONFIG_FILE, VOCAB_FILE, TASK_FILE, *forms.checkpoint_files(checkpoint)]

@@ -11,9 +11,10 @@ from absl import logging
 from bert_tf.data.table import shown
 from bert_tf.errors import UserError
 
+MISSING = frozenset({"-", "nan", "null", "<na>", "#n/a", "n/a"})
+"""What others write where there is no label; "-" in SNLI and MultiNLI: the annotators disagreed."""
+
 _MANY = 20
-# What others write where there is no label. (SNLI's and MultiNLI's "-": the annotators disagreed.)
-_MISSING = frozenset({"-", "nan", "null", "<na>", "#n/a", "n/a"})
 _REMEDY = "or name the classes in --labels"
 
 
@@ -40,7 +41,7 @@ def discover(table, column):
             )
     _refuse_header(table, texts)
     for text, row in rows.items():
-        if text.casefold() in _MISSING:
+        if text.casefold() in MISSING:
             raise UserError(
                 f"{table.where(row)}: column {column!r} is {shown(text)}, which is no label: delete"
                 f" the {texts.count(text)} rows that have it, {_REMEDY}"

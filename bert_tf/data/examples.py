@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import logging
 
+from bert_tf.data.class_labels import MISSING
 from bert_tf.data.table import shown
 from bert_tf.errors import UserError
 
@@ -160,6 +161,8 @@ def _hint(table, row, texts, column):
     """What may be wrong with a label or score that is none, and what to do."""
     if not texts[row].strip():
         return f": column {column!r} is empty: fill it in or delete the row"
+    if texts[row].strip().casefold() in MISSING:
+        return f": column {column!r} has no label there: delete such rows"
     if row == 0 and table.header is None and len(texts) > 1:
         return _HEADER_HINT
     return ""

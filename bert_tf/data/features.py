@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 from absl import logging
 
-from bert_tf import files
+from bert_tf import files, locks
 from bert_tf.errors import UserError
 
 _FORMAT = 1
@@ -124,8 +124,11 @@ def build_features(examples, tokenizer, max_seq_length, cache_dir=None, truncati
         try:
             return FeatureStore(**_load(folder), fingerprint=key)
         except _DAMAGE as e:
-            logging.warning("%s: damaged features are built again (%s)", folder, e)
-            shutil.rmtree(folder, ignore_errors=True)
+            # One at a time: what another process has built again since must not be removed.
+            with locks.hold(folder.with_name(f".{folder.name}.lock"), wait=True):
+                arrays = _load_or_remove(folder, e)
+            if arrays:
+                return FeatureStore(**arrays, fingerprint=key)
     arrays = _encode(examples, tokenizer, max_seq_length, truncation)
     return FeatureStore(**_save(folder, arrays), fingerprint=key)
 
@@ -187,6 +190,18 @@ def _save(folder, arrays):
     finally:
         if temporary:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _load_or_remove(folder, fault):
+    """The arrays of a store that was found damaged, if it is sound by now; else it is removed."""
+    if not folder.is_dir():
+        return None
+    try:
+        return _load(folder)
+    except _DAMAGE:
+        logging.warning("%s: damaged features are built again (%s)", folder, fault)
+        shutil.rmtree(folder, ignore_errors=True)
+    return None
 
 
 def _load(folder):

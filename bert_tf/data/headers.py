@@ -3,7 +3,7 @@
 import dataclasses
 import re
 
-from bert_tf.data.table import shown
+from bert_tf.data.table import other_separator, shown
 from bert_tf.errors import UserError
 
 _NAME = re.compile(r"[^\W\d][^\W\d .-]{0,30}")
@@ -12,7 +12,7 @@ _REMEDY = "is the line a header? Then give the columns by name, such as --text_c
 
 
 def check_first_row(table, labels, *, text, label=None, ids=None):
-    """Returns the table without header, with a remark if its first row looks like one.
+    """Returns the table without header, with a remark if its first row looks like one after all.
 
     Args:
       table: `Table`.
@@ -25,6 +25,8 @@ def check_first_row(table, labels, *, text, label=None, ids=None):
     """
     if len(table) < 2:
         return table
+    if table.width == 1 and (remark := other_separator(table)):
+        table = dataclasses.replace(table, remarks=[*table.remarks, remark])
     known = frozenset(labels or ())
     checks = (
         (label, lambda cell: cell.strip() in known if known else _NUMBER.fullmatch(cell)),

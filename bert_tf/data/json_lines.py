@@ -10,16 +10,16 @@ def parse_object(line, where):
     """Returns the JSON object (dict) in `line`; `where` ('path:line') begins the messages.
 
     Raises:
-      UserError: it is no JSON, or no object.
+      UserError: it is no JSON, no object, or has a key twice.
     """
     try:
-        value = json.loads(line, parse_constant=_not_json)
+        value = json.loads(line, parse_constant=_not_json, object_pairs_hook=_unique)
     except RecursionError as e:
         raise UserError(f"{where}: JSON nested too deeply, expected a flat object") from e
     except ValueError as e:
         raise UserError(f"{where}: not valid JSON: {e}: {shown(line)}") from e
     if not isinstance(value, dict):
-        raise UserError(f"{where}: expected a JSON object, found {shown(line)}")
+        raise UserError(f"{where}: expected a JSON object per line, found {shown(line)}")
     return value
 
 
@@ -47,3 +47,10 @@ def text_of(row, key, where):
 
 def _not_json(constant):
     raise ValueError(f"{constant} is no JSON number")
+
+
+def _unique(pairs):
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a key is there twice")
+    return values

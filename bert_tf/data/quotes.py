@@ -24,15 +24,15 @@ class _Quoted:
     Attributes:
       rows, numbers: as a `Table`'s, the header included.
       cells: (row, column, number of the line) of each cell in quotes.
-      nested: how many of them hold a quote or a lone carriage return.
       broken: whether a tab or a line end is in one of them.
+      nested: how many of the others hold a quote or a carriage return.
     """
 
     rows: list
     numbers: list
     cells: list
-    nested: int
-    broken: bool
+    broken: bool = False
+    nested: int = 0
 
 
 def unquoted(path, text, lines, header):
@@ -62,7 +62,9 @@ def unquoted(path, text, lines, header):
     # chance: else a text that begins with a quote is followed by one that ends with a quote.
     fits = quoted.broken and not one_column and _is_even(raw)
     breaks = quoted.broken and not one_column and not fits and _is_even(quoted.rows)
-    if quoted.nested or breaks or _has_quoted_column(quoted, header, fits):
+    # In a single column an empty cell must be in quotes, or its row would be a blank line.
+    empty = one_column and any(quoted.rows[row] == [""] for row, _, _ in quoted.cells)
+    if quoted.nested or breaks or empty or _has_quoted_column(quoted, header, fits):
         remark = (
             f"{len(quoted.cells)} cells are in quotes, the first in line {first}: read without"
             " them, as pandas and spreadsheets write them"
@@ -78,7 +80,7 @@ def unquoted(path, text, lines, header):
 
 def _parse(text):
     """The file's rows as `_Quoted`, None if a quote is where CSV has none."""
-    found = _Quoted([], [], [], 0, False)
+    found = _Quoted([], [], [])
     row, line, start, position = [], 1, 1, 0
     while position < len(text) or row:
         match = _CELL.match(text, position)
@@ -88,8 +90,10 @@ def _parse(text):
         if cell is None:
             cell = match[1].replace('""', '"')
             found.cells.append((len(found.rows), len(row), line))
-            found.nested += '"' in cell or "\r" in cell.replace("\r\n", "")
-            found.broken |= "\t" in cell or "\n" in cell
+            if "\t" in cell or "\n" in cell:
+                found.broken = True
+            else:
+                found.nested += '"' in cell or "\r" in cell
             line += cell.count("\n")
         ends = text[position : position + 1] != "\t"
         if ends:
@@ -108,14 +112,17 @@ def _has_quoted_column(quoted, header, fits):
     """Whether all of a column's cells are in quotes; only the name in the header may be without."""
     first = int(header)
     counts = collections.Counter(column for row, column, _ in quoted.cells if row >= first)
-    rows = len(quoted.rows) - first
-    named = any(row < first for row, _, _ in quoted.cells)
-    several = rows > 1 or len(quoted.cells) == len(quoted.rows[-1]) > 1
+    with_quotes = {row for row, _, _ in quoted.cells}
+    blank = sum(row == [""] and i not in with_quotes for i, row in enumerate(quoted.rows))
+    rows = len(quoted.rows) - first - blank
+    several = rows > 1 or len(quoted.cells) == len(quoted.rows[0]) > 1
+    named = header and 0 in with_quotes
     return (named or (several and not fits)) and rows in counts.values()
 
 
 def _is_even(rows):
-    return len({len(row) for row in rows}) == 1
+    """Whether all rows but blank lines are equally long."""
+    return len({len(row) for row in rows if row != [""]}) == 1
 
 
 def _kept(quoted, first):

@@ -23,6 +23,7 @@ _SUFFIXES = {
     ".json": "jsonl",
 }
 _LONE_RETURN = re.compile("\r(?!\n)")
+_SPACED_QUOTE = re.compile(r',  *"')
 _STAND_IN = "\ufdd0"  # for a lone return: no character, so no text has it
 
 
@@ -99,7 +100,8 @@ def read_csv(path, *, header=True):
         csv.field_size_limit(old_limit)
     if _STAND_IN in text:
         rows = [[cell.replace(_STAND_IN, "\r") for cell in row] for row in rows]
-    return _table(path, rows, numbers, header, [], skip_blank=True)
+    spaced = _spaced_quotes(text, rows, numbers)
+    return _table(path, rows, numbers, header, spaced, skip_blank=True)
 
 
 def read_jsonl(path, keys=None):
@@ -169,6 +171,23 @@ def _read_text(path):
                 f" {MAX_LINE} at most"
             )
     return text
+
+
+def _spaced_quotes(text, rows, numbers):
+    """A remark (list of str, of one or none) on cells whose quotes stand behind a space."""
+    if not _SPACED_QUOTE.search(text):
+        return []
+    found = [
+        number
+        for row, number in zip(rows, numbers, strict=True)
+        if any(cell[:1] == " " and cell.strip().startswith('"') for cell in row)
+    ]
+    if not found:
+        return []
+    return [
+        f"{len(found)} rows have cells with a space before their quotes, the first in line"
+        f" {found[0]}: both are taken as text; write no spaces behind the commas"
+    ]
 
 
 def _line_of(data, position):

@@ -109,6 +109,15 @@ def separator_hint(cells):
     )
 
 
+def other_separator(table):
+    """Returns a remark if all rows of a single column have as many of another separator, or ""."""
+    for separator, name in _SEPARATORS.items():
+        counts = {row[0].count(separator) for row in table.rows}
+        if len(counts) == 1 and counts != {0}:
+            return f"each line is one text, and has as many {name}: do they separate columns?"
+    return ""
+
+
 def shown(value):
     """Returns `value` quoted for a message, cut to 60 characters."""
     return repr(value if len(value) <= 60 else value[:57] + "...")

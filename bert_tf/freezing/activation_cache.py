@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import pathlib
+import threading
 import time
 
 import numpy as np
@@ -132,7 +133,7 @@ class ActivationCache:
     def _take_over(self, folder, depth):
         """Opens the lower depths' files that a killed process left, of this run or another."""
         for lower in range(depth - 1, 0, -1):
-            if (folder / f"depth-{lower}.json").exists():
+            if any(folder.glob(f"depth-{lower}-*.json")):
                 store = self._make_store(lower, folder)
                 if store.filled:
                     self._stores.append(store)
@@ -246,23 +247,14 @@ class ActivationCache:
 
     def _measure(self, stores, depth, ids, length, computing):
         """`auto`: compares reading with computing in the first batches, says which it uses."""
-        if not self._trial or not stores or stores[0].depth != depth:
+        if not self._trial or self._trial.over or not stores or stores[0].depth != depth:
             return
         if not stores[0].has(ids).all():
             return
         started = time.monotonic()
         if self._read(stores[0], ids, length) is None:
             return
-        verdict = self._trial.add(computing, time.monotonic() - started)
-        if verdict is None:
-            return
-        logging.info(
-            "activation cache: reading a batch takes %.2f ms, computing it %.2f ms: %s",
-            1e3 * self._trial.reading, 1e3 * self._trial.computing,
-            "cached" if verdict else "not worth it, computed each time",
-        )  # fmt: skip
-        self._trial = None
-        if not verdict:
+        if self._trial.add(computing, time.monotonic() - started) is False:
             self._broken = True
             for store in stores:
                 store.close()
@@ -278,19 +270,34 @@ class ActivationCache:
 
 
 class _Trial:
-    """Median times of reading and computing a batch."""
+    """Compares the median times of reading and computing a batch; several threads may add to it.
+
+    Attributes:
+      over: whether there are enough batches.
+    """
 
     def __init__(self):
+        self.over = False
         self._times = []
-        self.computing = self.reading = 0.0
+        self._lock = threading.Lock()
 
     def add(self, computing, reading):
-        """Returns whether reading is faster, once there are enough batches; None before."""
-        self._times.append((computing, reading))
-        if len(self._times) < _TRIALS:
-            return None
-        self.computing, self.reading = np.median(self._times, axis=0)
-        return bool(self.reading < self.computing)
+        """Adds a batch's seconds; with the last one says and returns whether reading is faster.
+
+        Before and after it returns None.
+        """
+        with self._lock:
+            self._times.append((computing, reading))
+            if self.over or len(self._times) < _TRIALS:
+                return None
+            self.over = True
+            computing, reading = np.median(self._times, axis=0)
+        logging.info(
+            "activation cache: reading a batch takes %.2f ms, computing it %.2f ms: %s",
+            1e3 * reading, 1e3 * computing,
+            "cached" if reading < computing else "not worth it, computed each time",
+        )  # fmt: skip
+        return bool(reading < computing)
 
 
 def _free_memory():

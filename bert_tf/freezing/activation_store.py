@@ -7,7 +7,12 @@ import ml_dtypes
 import numpy as np
 
 from bert_tf.data import features
-from bert_tf.freezing.entries import FileEntries, MemoryEntries, StoreFault
+from bert_tf.freezing.entries import (
+    FileEntries,
+    MemoryEntries,
+    StoreFault,
+    remove_leftovers,
+)
 
 __all__ = ["ActivationStore", "StoreFault"]
 
@@ -30,18 +35,21 @@ class ActivationStore:
     would take all the memory: Linux hands it out in huge pages of 2 MB.)
 
     In files, entry i is rows offsets[i]:offsets[i + 1] of a sparse file, where offsets are the
-    cumulative lengths; disk space is taken as entries are written. `<folder>/depth-<d>.data` holds
-    the rows, `depth-<d>.filled` one byte per example (1: completely written), `depth-<d>.json` what
-    the store was made for. Files that fit, left by a killed process, are taken over; others are
-    dropped with a warning. After a crash of the machine itself they count only if they were closed.
+    cumulative lengths; disk space is taken as entries are written. With d the depth and f the first
+    digits of a digest of all that the store is made for, `<folder>/depth-<d>-<f>.data` holds the
+    rows, `depth-<d>-<f>.filled` one byte per example (1: completely written), `depth-<d>-<f>.json`
+    what f is a digest of. Files that were kept, or left by a killed process, are taken over by a
+    store made for the same; what else killed processes left of this depth is removed with a
+    warning. After a crash of the machine itself files count only if they were closed. A folder may
+    be shared: see `FileEntries`.
 
     Args:
       lengths: int [n] tokens of each example.
       hidden_size: numbers per token.
       depth: encoder layers behind the hidden states; 0 is the embeddings' output.
       dtype: "float32", "bfloat16" or "float16", how they are stored.
-      fingerprint: hex digest of all they depend on; files with another one are dropped.
-      folder: where the files go, for this process alone; None keeps the entries in memory.
+      fingerprint: hex digest of all they depend on.
+      folder: where the files go; None keeps the entries in memory.
       budget_bytes: most bytes of entries to store; None has no limit.
 
     Raises:
@@ -79,7 +87,10 @@ class ActivationStore:
                 "lengths": features.fingerprint(self._lengths),
                 "fingerprint": fingerprint,
             }
-            self._backing = FileEntries(pathlib.Path(folder), f"depth-{depth}", sizes, made_for)
+            folder, digest = pathlib.Path(folder), features.fingerprint(*made_for.values())
+            stem = f"depth-{depth}-{digest[:16]}"
+            self._backing = FileEntries(folder, stem, sizes, made_for)
+            remove_leftovers(folder, depth)
         self._is_filled = self._backing.filled
         self._filled = int(self._is_filled.sum())
         self._bytes_used = int(sizes[self._is_filled].sum())

@@ -2,13 +2,14 @@
 
 import contextlib
 import io
+import itertools
 import os
 import pathlib
 
 import numpy as np
 from absl import logging
 
-from bert_tf import files
+from bert_tf import files, locks
 from bert_tf.errors import UserError
 
 
@@ -56,6 +57,9 @@ class MemoryEntries:
 class FileEntries:
     """Entries in a sparse file, with a file that says which are there, and a description.
 
+    The data file is locked: of several processes (or stores) with the same folder and stem each has
+    files of its own, `<stem>.data`, `<stem>-2.data` and so on, and a line says so.
+
     The files are read and written by system calls, not mapped: a mapped file that is cut short or
     meets a full disk ends the process (SIGBUS) where a call returns an error.
 
@@ -63,23 +67,37 @@ class FileEntries:
     """
 
     def __init__(self, folder, stem, sizes, made_for):
-        self._data_path, self._filled_path, self._json_path = self._paths = [
-            folder / f"{stem}.{suffix}" for suffix in ("data", "filled", "json")
-        ]
-        self.name = str(self._data_path)
+        self._folder = folder
+        self.name = str(folder / stem)
         self._offsets = np.concatenate([[0], np.cumsum(sizes)])
         self._total = int(self._offsets[-1])
         self._made_for = made_for
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if not self._take_over(len(sizes)):
-                self._begin(len(sizes))
-            self._data = io.FileIO(self._data_path, "r+")
-            self._index = io.FileIO(self._filled_path, "r+")
+            self._lock(stem)
+            try:
+                if not self._take_over(len(sizes)):
+                    self._begin(len(sizes))
+                self._index = io.FileIO(self._filled_path, "r+")
+            except BaseException:
+                self._data.close()
+                raise
         except OSError as e:
             raise StoreFault(f"{e.filename or self.name}: {e.strerror or e}") from e
         except UserError as e:
             raise StoreFault(str(e)) from e
+
+    def _lock(self, stem):
+        for number in itertools.count(1):
+            name = stem if number == 1 else f"{stem}-{number}"
+            self._paths = _paths(self._folder / name)
+            self._data_path, self._filled_path, self._json_path = self._paths
+            descriptor = locks.lock_file(self._data_path)
+            if descriptor is not None:
+                break
+            logging.info("%s: in use by another run: this one keeps its own", self._data_path)
+        self._data = io.FileIO(descriptor, "r+")
+        self.name = str(self._data_path)
 
     def read(self, ids, entries):
         offsets = self._offsets[ids].tolist()
@@ -108,11 +126,10 @@ class FileEntries:
     def close(self, remove):
         if self._data.closed:
             return
-        keep = not remove and self._sync()
-        self._data.close()
+        if remove or not self._sync():
+            _remove(self._paths)
         self._index.close()
-        if not keep:
-            self._remove()
+        self._data.close()  # and with it the lock
 
     def _sync(self):
         try:
@@ -126,7 +143,7 @@ class FileEntries:
 
     def _take_over(self, count):
         """Whether files are there that fit; if so sets `filled`, else warns of what is wrong."""
-        if not any(path.exists() for path in self._paths):
+        if not os.fstat(self._data.fileno()).st_size and not self._json_path.exists():
             return False
         try:
             self._check_description()
@@ -156,31 +173,67 @@ class FileEntries:
             raise UserError(f"{self._json_path}: not closed before the machine was restarted")
 
     def _begin(self, count):
-        self._remove()
         try:
-            with open(self._data_path, "xb") as f:
-                f.truncate(self._total)
+            for path in (self._json_path, self._filled_path):
+                path.unlink(missing_ok=True)
+            self._data.truncate(0)
+            self._data.truncate(self._total)
             # Zeros are really written, so that a full disk cannot refuse an entry's byte later.
             self._filled_path.write_bytes(bytes(count))
             self._describe(_boot_id())
         except (OSError, UserError):
-            self._remove()
+            _remove(self._paths)
             raise
         self.filled = np.zeros(count, bool)
 
     def _describe(self, boot):
         files.write_json(self._json_path, {**self._made_for, "boot": boot})
 
-    def _remove(self):
-        for path in reversed(self._paths):  # the description first: without it, the rest is void
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as e:
-                logging.warning("%s: cannot remove: %s", path, e.strerror or e)
-
     def _cut_short(self):
         found = os.fstat(self._data.fileno()).st_size
         return StoreFault(f"{self.name}: {found} bytes, expected {self._total}: it was cut short")
+
+
+def remove_leftovers(folder, depth):
+    """Removes the files of a depth that processes left when they were killed, with a warning each.
+
+    What a process has open stays, and what it was to keep.
+
+    Args:
+      folder: pathlib.Path of the files.
+      depth: see `ActivationStore`; its older files, without a fingerprint in their names, go too.
+    """
+    for data in (folder / f"depth-{depth}.data", *sorted(folder.glob(f"depth-{depth}-*.data"))):
+        with contextlib.suppress(OSError):
+            if not data.exists() or (descriptor := locks.lock_file(data)) is None:
+                continue
+            try:
+                paths = _paths(data.with_suffix(""))
+                if not _is_kept(paths[-1]) or data.stem == f"depth-{depth}":
+                    _remove(paths)
+                    logging.warning("%s: made for something else, and left behind: removed", data)
+            finally:
+                os.close(descriptor)
+
+
+def _is_kept(description):
+    """Whether a store was closed to be kept."""
+    try:
+        return files.read_json(description, "description of stored activations")["boot"] is None
+    except (UserError, KeyError):
+        return False
+
+
+def _paths(stem):
+    return [stem.with_name(f"{stem.name}.{suffix}") for suffix in ("data", "filled", "json")]
+
+
+def _remove(paths):
+    for path in reversed(paths):  # the description first: without it, the rest is void
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as e:
+            logging.warning("%s: cannot remove: %s", path, e.strerror or e)
 
 
 def _boot_id():

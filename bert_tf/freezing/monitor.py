@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from flop.pruner import all_finite
+
 METRICS = ("signed_sum", "norm_sum")
 
 
@@ -58,8 +60,7 @@ class GradientMonitor:
           variables: the model's trained variables.
         """
         if self._skips_updates:
-            values = [getattr(g, "values", g) for g in gradients if g is not None]
-            finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in values])
+            finite = all_finite(gradients)
         for gradient, variable in zip(gradients, variables, strict=True):
             if gradient is None or id(variable) not in self._places:
                 continue

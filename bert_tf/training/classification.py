@@ -14,7 +14,7 @@ from bert_tf.checkpoints.names import dense_scopes
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.data.batching import train_plan
 from bert_tf.errors import UserError
-from bert_tf.training import evaluation, freezing, loop, mask_training, sources
+from bert_tf.training import distribution, evaluation, freezing, loop, mask_training, sources
 from bert_tf.training import job as job_lib
 from bert_tf.training import results as results_lib
 from bert_tf.training.freezing_options import IDENTITY_FLAGS as FREEZING_FLAGS
@@ -35,10 +35,17 @@ def run(options, callbacks=()):
       The content of `results.json`: metrics, best metrics, steps, times, parameters, stop reason.
 
     Raises:
-      UserError: bad input; nothing already written is lost.
+      UserError: bad input, or another run is at work in output_dir; nothing already written is
+        lost.
     """
     started = time.monotonic()
-    job = job_lib.prepare(options)
+    strategy, output_dir = job_lib.start(options)
+    with distribution.only_run(strategy, output_dir):
+        return _run(job_lib.prepare(options, strategy, output_dir), started, callbacks)
+
+
+def _run(job, started, callbacks):
+    options = job.options
     job.seconds["preparation"] = time.monotonic() - started
     job_lib.build_model(job)
     results = {"task": job.task.name, "parameters": _count_parameters(job.model)}
@@ -75,6 +82,7 @@ def _train(job, callbacks):
         loop.RunConfig(
             output_dir=job.output_dir,
             identity=_identity(job, plan),
+            data={f"{name} examples": store.fingerprint for name, store in job.data.dev.items()},
             save_checkpoints_steps=options.save_checkpoints_steps,
             keep_best=options.keep_best,
             save_model=lambda folder: _save(job, folder),

@@ -12,7 +12,10 @@ class Distillation:
     teacher's (Hinton et al., 2015), or the squared error of a regression. Hidden states: mean
     squared error over real tokens between the student's layers and those of the teacher spread
     evenly over its depth, divided by the mean square of the teacher's (after TinyBERT, Jiao et
-    al., 2020), so that 1 means "no better than zeros" whatever the model.
+    al., 2020), so that 1 means "no better than zeros" whatever the model. The student's last layer
+    computes the first token only and is compared there; all other layers are compared at every
+    token. A teacher at most half as deep, whose last layer has several students, computes it in
+    full.
 
     Args:
       teacher: `SequenceClassifier` of the same task; it is run without dropout and never trained.
@@ -47,6 +50,7 @@ class Distillation:
         self.label_weight = label_weight
         depth, own = teacher.config.num_hidden_layers, student_config.num_hidden_layers
         self.layers = [round(i * depth / own) for i in range(own + 1)]
+        self._first_token_only = not hidden_weight or depth not in self.layers[:-1]
 
     def __call__(self, inputs, logits, states):
         """Returns float32 losses [batch].
@@ -56,12 +60,15 @@ class Distillation:
           logits: the student's, float32 [batch, num_outputs].
           states: the student's hidden states, see `SequenceClassifier.forward`.
         """
-        wanted, teacher_states = self._teacher.forward(inputs, training=False)
+        wanted, teacher_states = self._teacher.forward(
+            inputs, training=False, first_token_only=self._first_token_only
+        )
         wanted = tf.stop_gradient(wanted)
         losses = self.logits_weight * self._logits_losses(wanted, logits)
         if self.hidden_weight:
             mask = tf.cast(inputs["input_mask"], tf.float32)
             chosen = [tf.stop_gradient(teacher_states[i]) for i in self.layers]
+            chosen[-1] = chosen[-1][:, :1]  # all that the student's last layer computes
             losses += self.hidden_weight * hidden_losses(chosen, states, mask)
         return losses
 
@@ -77,16 +84,32 @@ def hidden_losses(wanted, found, mask):
     """Returns float32 [batch]: relative squared errors over real tokens, mean over the states.
 
     Args:
-      wanted, found: lists of float [batch, seq or 1, hidden]; one that holds the first token only
-        is compared there.
+      wanted, found: lists of float [batch, seq or 1, hidden], those of a pair of the same shape;
+        one that holds the first token only is compared there.
       mask: float32 [batch, seq], 1 for real tokens.
+
+    Raises:
+      ValueError: the shapes of a pair differ, as far as they are known when the step is traced;
+        `tf.errors.InvalidArgumentError` if they turn out to differ later.
     """
     total = 0.0
     for target, state in zip(wanted, found, strict=True):
         target, state = tf.cast(target, tf.float32), tf.cast(state, tf.float32)
-        tokens = tf.shape(state)[1]
-        weights = mask[:, :tokens]
-        errors = tf.reduce_mean(tf.square(target[:, :tokens] - state), -1) * weights
-        scale = tf.reduce_mean(tf.square(target[:, :tokens]), -1) * weights
+        target = _require_same_shape(target, state)
+        weights = mask[:, : tf.shape(state)[1]]
+        errors = tf.reduce_mean(tf.square(target - state), -1) * weights
+        scale = tf.reduce_mean(tf.square(target), -1) * weights
         total += tf.reduce_sum(errors, -1) / tf.maximum(tf.reduce_sum(scale, -1), 1e-6)
     return total / len(found)
+
+
+def _require_same_shape(target, state):
+    """`target`, once it is sure that a difference of the two would not be broadcast."""
+    message = "hidden states to compare: the teacher's and the student's shapes differ"
+    if not target.shape.is_compatible_with(state.shape):
+        raise ValueError(f"{message}: {target.shape} and {state.shape}")
+    if target.shape.is_fully_defined() and state.shape.is_fully_defined():
+        return target
+    same = tf.debugging.assert_equal(tf.shape(target), tf.shape(state), message)
+    with tf.control_dependencies([same] if same is not None else []):
+        return tf.identity(target)

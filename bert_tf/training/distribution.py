@@ -4,11 +4,13 @@ import contextlib
 import functools
 import json
 import os
+import pathlib
 import re
 
 import tensorflow as tf
 import tf_keras as keras
 
+from bert_tf import locks
 from bert_tf.errors import UserError
 from bert_tf.training.allocator import keep_freed_memory
 from bert_tf.training.run_options import STRATEGIES
@@ -132,6 +134,27 @@ def value_of_chief(strategy, value):
 
     totals = strategy.experimental_local_results(total())
     return int(totals[0]) // len(totals)  # each of the chief's replicas added its value
+
+
+@contextlib.contextmanager
+def only_run(strategy, output_dir):
+    """Context: no other run writes to output_dir meanwhile; a run that was killed is no other one.
+
+    Every worker of a cluster has to enter it; the chief holds the lock.
+
+    Raises:
+      UserError: another run is at work there.
+    """
+    with contextlib.ExitStack() as stack:
+        free = True
+        if is_chief(strategy):
+            free = stack.enter_context(locks.hold(pathlib.Path(output_dir) / ".lock"))
+        if value_of_chief(strategy, int(not free)):
+            raise UserError(
+                f"--output_dir={output_dir}: another run is writing there: wait for its end, or"
+                " give another folder"
+            )
+        yield
 
 
 class ChiefValues:

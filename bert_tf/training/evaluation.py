@@ -98,11 +98,6 @@ class TaskEvaluation:
         """Seconds spent so far."""
         return self._evaluator.seconds
 
-    @property
-    def fingerprint(self):
-        """{split: hex digest}: metrics of different data are not compared."""
-        return {split: store.fingerprint for split, store in self.stores.items()}
-
     def evaluate(self):
         """Returns {split: {metric: float}}.
 

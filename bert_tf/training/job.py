@@ -48,15 +48,19 @@ class Job:
         return self.data.task
 
 
-def prepare(options):
-    """Returns the `Job`: options checked, model and data read; only the features are written."""
+def start(options):
+    """Returns (strategy, output_dir): options checked, this process prepared, the folder made."""
     options.check()
     strategy = distribution.start(options)
     output_dir = pathlib.Path(options.output_dir)
     if options.timestamped_output_dir:
         now = distribution.value_of_chief(strategy, int(time.time()))  # one folder for all workers
         output_dir /= datetime.datetime.fromtimestamp(now).strftime("%Y-%m-%d-%H:%M:%S")
-    files.make_output_dir(output_dir)
+    return strategy, files.make_output_dir(output_dir)
+
+
+def prepare(options, strategy, output_dir):
+    """Returns the `Job`: model and data read; only the features are written."""
     sources.check_output_dir(options, output_dir)
     source = sources.load(options, output_dir)
     masks = mask_training.trains_masks(options, source)

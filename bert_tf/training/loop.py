@@ -44,7 +44,7 @@ def train_and_evaluate(
     chief = distribution.is_chief(strategy)
     state = RunState(
         run_config.output_dir, model, run_config.identity, chief, freezing,
-        run_config.keep_checkpoints,
+        run_config.keep_checkpoints, run_config.data,
     )  # fmt: skip
     with distribution.scope(strategy):  # restoring creates the optimizer's slots
         step = state.restore()
@@ -119,15 +119,7 @@ class CheckpointAndEvaluate(keras.callbacks.Callback):
 
     def _recall_evaluations(self):
         """Looks at what earlier processes measured with the flags of this one."""
-        if not self.evaluation:
-            return
-        info, data = self.state.info, self.evaluation.fingerprint
-        if info.setdefault("evaluation data", data) != data:
-            raise UserError(
-                f"{self.state.path}: the run in this folder was evaluated on other data: give the"
-                " same to go on with it, or another --output_dir"
-            )
-        evaluation = self._evaluation_of(self.state.step)
+        evaluation = self._evaluation_of(self.state.step) if self.evaluation else {}
         if evaluation:
             self._keep_if_best(self._described(**evaluation))
             self._stopped = self._waited_too_long()

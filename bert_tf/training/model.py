@@ -1,12 +1,14 @@
 """SequenceClassifier: encoder, head, and the training step that every technique turns levers on."""
 
 import tensorflow as tf
+import tf_keras as keras
 
 from bert_tf.encoder import BertEncoder
 from bert_tf.heads import ClassifierHead
 from bert_tf.training.optimization import apply_gradients, clip_by_global_norm
 from bert_tf.training.update import UpdatedModel
 from flop.hard_concrete import gate_seed
+from flop.pruner import all_finite
 
 _GATE_NOISE = 0x6A7E  # keeps the gates' noise apart from the dropout masks of the same step
 
@@ -64,8 +66,14 @@ class SequenceClassifier(UpdatedModel):
             is added to the loss.
           distillation: `distillation.Distillation`, whose loss is added; None for none.
           **kwargs: `jit_compile`, `steps_per_execution`, ... of `keras.Model.compile`.
+
+        Raises:
+          ValueError: gates alone in float16: without weights nothing adapts the loss scale.
         """
         super().compile(optimizer, clip_norm, accumulation_steps, **kwargs)
+        self._scales_loss = isinstance(self.optimizer, keras.mixed_precision.LossScaleOptimizer)
+        if self._scales_loss and not train_weights:
+            raise ValueError("train_weights=False: nothing adapts the loss scale of float16")
         self.pruner = pruner
         self.train_weights = train_weights
         self.regularization_scale = regularization_scale
@@ -99,15 +107,21 @@ class SequenceClassifier(UpdatedModel):
         """Returns float32 logits [batch, num_outputs] of the three int32 inputs [batch, seq]."""
         return self.forward(inputs, training)[0]
 
-    def forward(self, inputs, training=None):
+    def forward(self, inputs, training=None, first_token_only=True):
         """Returns (logits, hidden states): those of `call`, and what each layer gave on the way.
 
         With `inputs["hidden"]`, the output of the frozen layers [batch, seq, hidden], these and
         the embeddings are not computed, and the states begin with it.
 
+        Args:
+          inputs: dict of int32 [batch, seq], see `call`.
+          training: whether dropout is on.
+          first_token_only: let the last layer compute the first token only, all that the head
+            needs: its state is then [batch, 1, hidden].
+
         Returns:
           float32 [batch, num_outputs], and a list of float [batch, seq, hidden]: the embedding
-          output, then each layer's; the last layer computes the first token only.
+          output, then each layer's.
         """
         encoder, hidden, layers = self.encoder, inputs.get("hidden"), None
         if hidden is None:
@@ -115,12 +129,23 @@ class SequenceClassifier(UpdatedModel):
         else:
             layers = range(encoder.gradient_start or 0, len(encoder.encoder_layers))
         sequence, states = encoder.transform(
-            hidden, inputs["input_mask"], layers, training=training, first_token_only=True
+            hidden,
+            inputs["input_mask"],
+            layers,
+            training=training,
+            first_token_only=first_token_only,
         )
         return self.classifier(encoder.pool(sequence), training=training), [hidden, *states]
 
     def example_losses(self, labels, logits):
-        """Returns float32 losses [batch]: cross-entropy of int labels, or squared error."""
+        """Returns float32 losses [batch]: cross-entropy of int labels, or squared error.
+
+        Raises:
+          ValueError: the labels are no vector: [batch, 1] would be compared with all outputs.
+        """
+        labels = tf.convert_to_tensor(labels)
+        if labels.shape.rank not in (1, None):
+            raise ValueError(f"labels of shape {labels.shape}: expected [batch]")
         if self.regression:
             return tf.square(tf.cast(labels, tf.float32) - logits[:, 0])
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
@@ -146,7 +171,7 @@ class SequenceClassifier(UpdatedModel):
         return gate_seed(tf.random.experimental.stateless_fold_in(step_seed, _GATE_NOISE))
 
     def train_step(self, data):
-        """One update of weights, gates and multipliers.
+        """One update of weights, gates and multipliers: of all of them or, in float16, of none.
 
         Returns:
           Scalars of the global batch: mean `loss`, unclipped `grad_norm`, and, where they are
@@ -161,9 +186,12 @@ class SequenceClassifier(UpdatedModel):
             gradients, logs["l2_regularization_loss"] = self._regularized(gradients, weights)
         elif self.pruner:
             logs["l2_regularization_loss"] = tf.constant(0.0)
-        gradients, logs["grad_norm"] = clip_by_global_norm(gradients, self.clip_norm)
+        finite = all_finite(slopes) if self.pruner else None
+        gradients, logs["grad_norm"] = clip_by_global_norm(gradients, self.clip_norm, finite)
         if self.pruner:
-            logs |= self.pruner.update(self.global_step, slopes)
+            # What overflowed is all NaN by now: loss scaling skips it, and gates with it.
+            applied = tf.math.is_finite(logs["grad_norm"]) if self._scales_loss else None
+            logs |= self.pruner.update(self.global_step, slopes, applied)
         if weights:
             apply_gradients(self.optimizer, gradients, weights)
         self.global_step.assign_add(1)

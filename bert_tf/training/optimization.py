@@ -150,7 +150,7 @@ class AdamW(keras.optimizers.Optimizer):
         }
 
 
-def clip_by_global_norm(grads, clip_norm):
+def clip_by_global_norm(grads, clip_norm, finite=None):
     """Scales all gradients down together so that their global norm is at most `clip_norm`.
 
     The norm is that of the dense gradients. tf.clip_by_global_norm takes the norm of a sparse
@@ -159,6 +159,8 @@ def clip_by_global_norm(grads, clip_norm):
     Args:
       grads: list of tensors, tf.IndexedSlices (any float dtype) and None.
       clip_norm: the limit; None or 0 for none, then only the norm is computed.
+      finite: bool scalar, False makes the norm NaN: what else takes part in the update is not
+        finite. None where nothing else does.
 
     Returns:
       (grads, norm): the list, with Nones kept and sparse gradients free of repeated rows, and a
@@ -168,9 +170,11 @@ def clip_by_global_norm(grads, clip_norm):
     values = [g.values if isinstance(g, tf.IndexedSlices) else g for g in grads]
     halves = [tf.nn.l2_loss(tf.cast(x, tf.float32)) for x in values if x is not None]
     norm = tf.sqrt(2.0 * tf.add_n(halves)) if halves else tf.constant(0.0)
-    if not clip_norm:
+    if finite is not None:
+        norm = tf.where(finite, norm, float("nan"))
+    elif not clip_norm:
         return grads, norm
-    scale = clip_norm / tf.maximum(norm, clip_norm)
+    scale = clip_norm / tf.maximum(norm, clip_norm) if clip_norm else 1.0
     scale = tf.where(tf.math.is_finite(norm), scale, float("nan"))
     return [_scaled(g, scale) for g in grads], norm
 

@@ -51,15 +51,17 @@ def run(options, callbacks=(), age=0.0, now=time.monotonic):
       The content of `results.json`.
 
     Raises:
-      UserError: bad input, or the training diverged; nothing already written is lost.
+      UserError: bad input, another run is at work in output_dir, or the training diverged; nothing
+        already written is lost.
     """
     options.check()
     strategy = distribution.start(options)
     output_dir = files.make_output_dir(options.output_dir)
-    sources.check_output_dir(options, output_dir, _markers_of_others(output_dir))
-    if options.do_train:
-        return _Training(options, strategy, output_dir).run(callbacks, age, now)
-    return _evaluate(options, strategy, output_dir)
+    with distribution.only_run(strategy, output_dir):
+        sources.check_output_dir(options, output_dir, _markers_of_others(output_dir))
+        if options.do_train:
+            return _Training(options, strategy, output_dir).run(callbacks, age, now)
+        return _evaluate(options, strategy, output_dir)
 
 
 def exit_status(results):
@@ -170,6 +172,7 @@ class _Training:
             loop.RunConfig(
                 output_dir=self.output_dir,
                 identity=self._identity(),
+                data=self.data.digests(held_out=options.do_eval),
                 keep_best=options.keep_best,
                 save_model=self._save,
                 early_stopping_patience=options.early_stopping_patience,

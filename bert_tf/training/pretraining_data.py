@@ -36,7 +36,7 @@ class PackedRows:
       vocab_size: tokens of the vocabulary.
       vocab_file: its path.
       tokenizer_settings: how the text was tokenised, `BertTokenizer.settings`; {} if unknown.
-      fingerprint: what tells one set of rows from another.
+      fingerprint: how the rows were made, and how many there are.
       next_sentence: whether they have next-sentence labels.
     """
 
@@ -64,6 +64,11 @@ class PackedRows:
     def corrupt_rows(self):
         """How many corrupt rows this process found and skipped."""
         return self.source.corrupt_rows
+
+    def digests(self, held_out):
+        """Returns {name: hex digest} of the training rows and, if asked for, the held-out ones."""
+        found = {"training rows": self.source.digest("train")}
+        return found | ({"held-out rows": self.source.digest("validation")} if held_out else {})
 
     def check_vocabulary(self, loaded):
         """Raises `UserError` unless the rows were made with the tokenizer of a `LoadedModel`.
@@ -120,6 +125,14 @@ class GoogleRows:
     def corrupt_rows(self):
         """How many corrupt records this process found and skipped."""
         return self.source.corrupt_rows
+
+    def digests(self, held_out):
+        """Returns {name: hex digest} of the training records and, if asked for, the held-out ones.
+
+        They do not depend on where the files lie.
+        """
+        found = {"training records": self.source.digest}
+        return found | ({"held-out records": self._held_out.digest} if held_out else {})
 
     def check_vocabulary(self, loaded):
         """Nothing: the records do not say how they were made; their ids were checked."""
@@ -223,7 +236,6 @@ class HeldOutEvaluation:
     higher_is_better = False
 
     def __init__(self, model, spec):
-        self.fingerprint = spec.data.fingerprint
         self._steps = spec.steps
         rows, size = spec.data.held_out_rows, spec.batch_size
 

@@ -26,19 +26,22 @@ class RunState:
       write: False on the workers of a cluster that only read.
       freezing: `AutoFreeze` of the run, whose state is part of it; None without.
       keep: how many states to keep, the newest ones; all but the newest are for the user alone.
+      data: {name: digest} of what the run reads besides; it must not change either, where the run
+        in output_dir has recorded it (a version before this, or one without evaluation, has not).
 
     Attributes:
       step: optimizer updates done.
       info: JSON-able dict that callbacks keep their own state in (best metric, evaluations, ...).
     """
 
-    def __init__(self, output_dir, model, identity, write=True, freezing=None, keep=1):
+    def __init__(self, output_dir, model, identity, write=True, freezing=None, keep=1, data=None):
         self.output_dir = pathlib.Path(output_dir)
         self.model = model
         self.identity = identity
         self.write = write
         self.freezing = freezing
         self.keep = keep
+        self.data = dict(data or {})
         self.step = 0
         self.info = {}
         self._spent = 0.0
@@ -71,11 +74,12 @@ class RunState:
         except KeyError as e:
             raise UserError(f"{path}: key {e} is missing; expected a training state") from e
         for key, value in self.identity.items():
-            if identity.get(key) != value:
+            if identity.get(key, value) != value:  # an older version did not record every key
                 raise UserError(
                     f"{path}: the run in this folder has {key}={identity.get(key)!r}, this command"
                     f" {value!r}; give the same flags to go on with it, or another --output_dir"
                 )
+        self._require_same_data(path, saved.get("data", {}))
         prefix = str(self.output_dir / checkpoint)
         if self.freezing:  # first: what is frozen has no slots
             self.freezing.set_model(self.model)
@@ -114,6 +118,7 @@ class RunState:
             self.path,
             {
                 "checkpoint": name,
+                "data": self.data,
                 "identity": self.identity,
                 "info": self.info,
                 "seconds": self.seconds,
@@ -121,6 +126,16 @@ class RunState:
             },
         )
         self._delete_all_but(name)
+
+    def _require_same_data(self, path, recorded):
+        for name, digest in self.data.items():
+            if recorded.get(name, digest) != digest:
+                raise UserError(
+                    f"{path}: the run in this folder had other {name} (digest"
+                    f" {recorded[name]}, now {digest}): give the same data to go on with it, or"
+                    " another --output_dir"
+                )
+        self.data = {**recorded, **self.data}
 
     def _checkpoint(self):
         parts = {"model": self.model, "optimizer": self.model.optimizer}

@@ -56,6 +56,8 @@ def test_marks_of_missing_labels_are_no_class_unless_named(tmp_path, mark):
     path = write(tmp_path / "a.tsv", f"text\tlabel\na\tpos\nb\tneg\nc\t{mark}\nd\t{mark}\n")
     with pytest.raises(UserError, match=r"a\.tsv:4: column 'label' is .*delete the 2 rows"):
         custom_task(path, **NAMED)
+    with pytest.raises(UserError, match=r"a\.tsv:4: unknown label .*has no label there: delete"):
+        custom_task(dev_file=path, **NAMED, labels=["pos", "neg"]).read(None, "dev")
     task = custom_task(path, **NAMED, labels=["pos", "neg", mark])
     assert task.read(None, "train").labels.tolist() == [0, 1, 2, 2]
 
@@ -169,6 +171,12 @@ def test_other_separators_are_named(tmp_path, name, content, message):
         custom_task(write(tmp_path / name, content), **NAMED)
     with pytest.raises(UserError, match=message):
         custom_task(write(tmp_path / name, content), text_column=0, label_column=1)
+
+
+def test_other_separators_in_texts_alone_are_worth_a_warning(tmp_path, caplog):
+    path = write(tmp_path / "a.csv", "good film;x\nbad film;y\n")
+    custom_task(test_file=path, text_column="0", labels=["0", "1"]).read(None, "test")
+    assert "has as many semicolons: do they separate columns?" in caplog.text
 
 
 def test_counts_of_the_classes_are_logged(caplog):

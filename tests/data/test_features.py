@@ -2,6 +2,7 @@ import concurrent.futures
 import dataclasses
 import os
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -109,6 +110,37 @@ def test_a_damaged_store_is_built_again_with_one_warning(
     assert np.array_equal(again.ids, expected)
     build_features(examples, tokenizer, 16, tmp_path)
     assert (tokenizer.calls, len(warnings)) == (2, 1)
+
+
+def test_builders_that_find_the_same_damage_remove_it_once(
+    tmp_path, tokenizer, examples, monkeypatch
+):
+    expected = np.array(build_features(examples, tokenizer, 16, tmp_path).ids)
+    (folder,) = tmp_path.iterdir()
+    (folder / "ids.npy").write_bytes(b"damaged")
+    load, rmtree, removed, builders = features._load, shutil.rmtree, [], threading.Barrier(4)
+
+    def load_together(path):
+        try:
+            return load(path)
+        except ValueError:
+            if not removed and not any(tmp_path.glob(".*.lock")):
+                builders.wait(10)  # all have found the damage before one does anything about it
+            raise
+
+    def watched(path, **kwargs):
+        removed.extend([path] if path == folder else [])
+        rmtree(path, **kwargs)
+
+    monkeypatch.setattr(features, "_load", load_together)
+    monkeypatch.setattr(features.shutil, "rmtree", watched)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        stores = list(
+            pool.map(lambda _: build_features(examples, tokenizer, 16, tmp_path), range(4))
+        )
+    assert all(np.array_equal(store.ids, expected) for store in stores)
+    assert removed == [folder]
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_concurrent_builders_do_not_clash(tmp_path, tokenizer, examples):

@@ -31,6 +31,14 @@ def test_bare_quotes_are_text(tmp_path, text, header):
     assert list(table.numbers) == list(range(1 + bool(header), 1 + bool(header) + len(table)))
 
 
+@pytest.mark.parametrize("blank", ["\n", "\r\n\r\n"])
+def test_blank_lines_at_the_end_change_nothing(tmp_path, blank):
+    table = read_tsv(write(tmp_path, 'text\tlabel\n"begins\t1\nends"\t0\n' + blank))
+    assert table.column("text") == ['"begins', 'ends"']
+    table = read_tsv(write(tmp_path, '"text"\t"label"\n"a"\t"1"\n"b"\t"0"\n' + blank))
+    assert table.column("text") == ["a", "b"]
+
+
 def test_bare_quotes_among_others_are_not_worth_a_word(tmp_path):
     table = read_tsv(write(tmp_path, 'text\tlabel\n"one" said\t1\n"two"\t0\n'))
     assert (table.column("text"), table.remarks) == (['"one" said', '"two"'], [])
@@ -61,6 +69,11 @@ def test_quotes_of_a_writer_are_taken_off(tmp_path, quoting, end, rows):
     assert list(table.numbers) == starts
     assert len(table.remarks) == 1
     assert "cells are in quotes, the first in line" in table.remarks[0]
+
+
+def test_an_empty_cell_of_a_single_column(tmp_path):
+    table = read_tsv(write(tmp_path, 'text\na\n""\n"two\nlines"\n'))
+    assert (table.column("text"), list(table.numbers)) == (["a", "", "two\nlines"], [2, 3, 4])
 
 
 def test_a_column_in_quotes_throughout(tmp_path):

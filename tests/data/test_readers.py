@@ -45,6 +45,14 @@ def test_csv_quotes_and_embedded_line_ends(tmp_path):
     assert table.where(1) == f"{path}:5"
 
 
+def test_csv_quotes_behind_spaces_are_text_and_told(tmp_path):
+    table = read_csv(write(tmp_path / "a.csv", 'text,label\n"a, b",1\nc, "0"\n'))
+    assert table.rows == [["a, b", "1"], ["c", ' "0"']]
+    assert table.remarks[0].startswith("1 rows have cells with a space before their quotes")
+    assert "the first in line 3" in table.remarks[0]
+    assert not read_csv(write(tmp_path / "a.csv", 'text,label\n"a, ""b""",1\n')).remarks
+
+
 def test_jsonl_values_become_text(tmp_path):
     path = write(
         tmp_path / "a.jsonl", '{"t": "é\\t\\n", "l": 1}\n\n{"l": true, "t": 2.5, "x": []}\n'
@@ -105,6 +113,8 @@ def test_bad_csv(tmp_path, content, row, message):
         ('{"x": "a"}', "no key 't'"),
         ('{"t": null}', "'t' is null"),
         ('{"t": ["a"]}', "'t' is list"),
+        ('{"t": "a", "t": "b"}', "a key is there twice"),
+        ('{"t": NaN}', "NaN is no JSON number"),
         ('{"t": "\\ud800"}', "half a surrogate pair"),
         ('{"t": ' + "[" * 100_000, "nested too deeply"),
         ('{"t": ' + "9" * 5000 + "}", "not valid JSON"),

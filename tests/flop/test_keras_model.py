@@ -1,11 +1,16 @@
 """Factorise, prune and compact a Keras model that is no BERT."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras as keras
 
 import flop
 from flop.factorized_dense import FactorizedDense
+from tests import tiny
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=[64, 12]).astype(np.float32)
@@ -88,3 +93,92 @@ def test_errors_say_what_was_expected():
         flop.factorize(make_model(), skip=["heads"])
     with pytest.raises(ValueError, match="has no masked layer"):
         flop.compact(make_model())
+
+
+@pytest.fixture(scope="module")
+def replicas(tmp_path_factory):
+    """{(case, devices): {name: array}} of the trainings of tests/flop/replicas.py."""
+    folder = tmp_path_factory.mktemp("replicas")
+    program = str(tiny.ROOT / "tests" / "flop" / "replicas.py")
+    subprocess.run(
+        [sys.executable, program, str(folder)], env=tiny.environment(), check=True, timeout=300
+    )
+    found = {}
+    for path in folder.glob("*.npz"):
+        case, devices = path.stem.split("-")
+        with np.load(path) as saved:
+            found[case, int(devices)] = dict(saved)
+    return found
+
+
+def test_two_replicas_train_as_one_device(replicas):
+    one, two = replicas["weighted", 1], replicas["weighted", 2]
+    assert one["0:global_step:0"] == 9
+    assert np.abs(one["0:wide_g/log_alpha:0"] - 5).max() > 0.1
+    for name, value in one.items():
+        np.testing.assert_allclose(two[name], value, rtol=0, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("case", ["weighted", "overflow"])
+def test_replicas_are_alike_and_finite(replicas, case):
+    found = replicas[case, 2]
+    for name in [name for name in found if name.startswith("1:")]:
+        np.testing.assert_array_equal(found[name], found[f"0:{name[2:]}"], err_msg=name)
+        assert np.isfinite(found[name]).all(), name
+    assert found["0:iterations_0"] == found["1:iterations_1"] == found["1:iterations_2"] == 9
+
+
+@pytest.mark.parametrize("which", [0, -1])  # a weight's gradient, a gate's
+def test_an_update_that_overflows_is_skipped_by_weights_gates_and_multipliers(which, monkeypatch):
+    model = flop.PruningModel(flop.factorize(make_model(), masked=True, skip=["head"]), 0.5)
+    model.compile(keras.mixed_precision.LossScaleOptimizer(keras.optimizers.Adam(1e-2)), "mse")
+    data, real = (tf.constant(X), tf.constant(Y)), tf.GradientTape.gradient
+    model.train_step(data)
+    pruner = model.pruner
+    optimizers = (model.optimizer.inner_optimizer, pruner.gate_optimizer, pruner.lambda_optimizer)
+    written = [*model.trainable_variables, pruner.lambda_1, pruner.lambda_2]
+    for optimizer in optimizers:
+        written += [v for v in optimizer.variables if v is not optimizer.iterations]
+    before, scale = [v.numpy() for v in written], float(model.optimizer.loss_scale)
+
+    def gradient(tape, target, sources, **kwargs):
+        found = real(tape, target, sources, **kwargs)
+        if len(found) == len(model.trainable_variables):
+            found[which] = found[which] * np.inf
+        return found
+
+    monkeypatch.setattr(tf.GradientTape, "gradient", gradient)
+    model.train_step(data)
+    for variable, value in zip(written, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value, err_msg=variable.name)
+    assert [int(optimizer.iterations) for optimizer in optimizers] == [2, 2, 2]
+    assert float(model.optimizer.loss_scale) == scale / 2
+
+
+def test_loss_scaling_does_not_change_the_gates_gradients():
+    found = []
+    for scale in (1.0, 2.0**10):
+        model = flop.PruningModel(flop.factorize(make_model(), masked=True, skip=["head"]), 0.5)
+        model.pruner.gate_optimizer = keras.optimizers.SGD(1.0)
+        optimizer = keras.mixed_precision.LossScaleOptimizer(
+            keras.optimizers.SGD(1.0), initial_scale=scale
+        )
+        model.compile(optimizer, "mse")
+        model.train_step((tf.constant(X), tf.constant(Y)))
+        found.append([v.numpy() for v in model.trainable_variables])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+
+
+def test_the_gates_noise_is_a_function_of_seed_and_step():
+    def gates(seed):
+        model = flop.PruningModel(
+            flop.factorize(make_model(), masked=True, skip=["head"]), 0.5, seed=seed
+        )
+        model.compile("adam", "mse")
+        for _ in range(2):
+            model.train_step((tf.constant(X), tf.constant(Y)))
+        return model.pruner.gates[0].numpy()
+
+    np.testing.assert_array_equal(gates(1), gates(1))
+    assert np.abs(gates(1) - gates(2)).max() > 1e-6

@@ -1,5 +1,7 @@
 """The activation cache beside the layers it saves: equal states, less computing, no fault fatal."""
 
+import concurrent.futures
+import re
 import types
 
 import numpy as np
@@ -69,7 +71,14 @@ def warnings(monkeypatch):
 
 
 def names(folder):
-    return sorted(path.name for path in (folder / "activations").glob("*"))
+    """The files of the cache, without the digests in their names."""
+    paths = (folder / "activations").glob("*")
+    return sorted(re.sub(r"(depth-\d+)-\w+", r"\1", path.name) for path in paths)
+
+
+def file(folder, depth, suffix):
+    (found,) = (folder / "activations").glob(f"depth-{depth}-*.{suffix}")
+    return found
 
 
 def expected_states(encoder, features, depth, ids, length=None):
@@ -132,8 +141,8 @@ def test_vector_12_files_have_one_entry_per_example(make, features, tmp_path):
     read(cache, features, 2, ALL[:5])
     size = int(features.lengths.sum()) * CONFIG.hidden_size * 4
     assert names(tmp_path) == ["depth-2.data", "depth-2.filled", "depth-2.json"]
-    assert (tmp_path / "activations" / "depth-2.data").stat().st_size == size
-    filled = (tmp_path / "activations" / "depth-2.filled").read_bytes()
+    assert file(tmp_path, 2, "data").stat().st_size == size
+    filled = file(tmp_path, 2, "filled").read_bytes()
     assert filled == b"\1" * 5 + b"\0" * 7
 
 
@@ -265,7 +274,7 @@ def test_a_full_disk_keeps_what_it_has(make, encoder, features, warnings, monkey
 def test_a_file_cut_short(make, encoder, features, warnings, tmp_path):
     cache = make("disk")
     read(cache, features, 1, ALL)
-    with open(tmp_path / "activations" / "depth-1.data", "r+b") as f:
+    with open(file(tmp_path, 1, "data"), "r+b") as f:
         f.truncate(100)
     for ids in (ALL[6:], ALL[:6], ALL):
         assert_states(cache, encoder, features, 1, ids)
@@ -292,13 +301,37 @@ def test_two_depths_share_the_budget(make, encoder, features, mode, warnings):
     assert not warnings
 
 
-def test_files_of_other_weights_are_dropped(make, features, warnings, tmp_path):
+@pytest.mark.parametrize("killed", [False, True])
+def test_files_of_other_weights_are_not_used(make, features, warnings, tmp_path, killed):
     cache = make("disk", keep=True)
     read(cache, features, 2, ALL)
+    if killed:
+        cache._stores = []
     cache.close()
     other = small.randomize(small.make_encoder(CONFIG), scale=0.3)
-    assert_states(make("disk", encoder=other), other, features, 2, ALL)
-    assert len(warnings) == 1 and "fingerprint" in warnings[0]
+    again = make("disk", encoder=other)
+    assert_states(again, other, features, 2, ALL)
+    assert len(warnings) == killed and all("made for something else" in x for x in warnings)
+    again.close()
+    assert len(names(tmp_path)) == (0 if killed else 3), "what is to be kept stays"
+
+
+def test_two_runs_at_once_keep_apart(make, encoder, features, warnings, tmp_path):
+    """One data set, one folder; the same weights in two of the runs and others in the third."""
+    other = small.randomize(small.make_encoder(CONFIG), scale=0.3)
+    caches = [make("disk"), make("disk"), make("disk", encoder=other)]
+    for part in np.split(ALL, 3):
+        for cache in caches:
+            assert_states(cache, cache.encoder, features, 2, part)
+    calls = [Calls(cache) for cache in caches]
+    for cache in caches:
+        assert_states(cache, cache.encoder, features, 2, ALL)
+    assert [call.take() for call in calls] == [{}, {}, {}]
+    caches[0].close()
+    for cache in caches[1:]:
+        assert_states(cache, cache.encoder, features, 2, ALL)
+        cache.close()
+    assert names(tmp_path) == [] and not warnings
 
 
 def test_weights_above_the_boundary_do_not_matter(make, encoder, features, warnings):
@@ -382,6 +415,30 @@ def test_auto_measures_and_says_so(make, features, monkeypatch, slower, cached):
     assert calls.take() == ({} if cached else {(0, 1): 6})
     read(cache, features, 2, ALL)
     assert bool(cache._stores) == cached
+
+
+@pytest.mark.parametrize("slower", ["_compute", "_read"])
+def test_auto_is_tried_by_several_threads(make, encoder, features, monkeypatch, warnings, slower):
+    monkeypatch.setattr(activation_cache, "_TRIALS", 3)
+    said = []
+    monkeypatch.setattr(logging, "info", lambda message, *args: said.append(message % args))
+    expected, mask = expected_states(encoder, features, 1, ALL)
+    for _ in range(5):
+        cache = make("auto")
+        slow(cache, slower, monkeypatch)
+        batch = cache.at(1)
+
+        def work(i, batch=batch):
+            inputs = features.batch([i], pad_to=mask.shape[1])[0]
+            return batch(np.array([i]), inputs)[0]
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(work, np.tile(ALL, 2).tolist()))
+        for i, states in zip(np.tile(ALL, 2), found, strict=True):
+            np.testing.assert_allclose(states[mask[i]], expected[i][mask[i]], atol=1e-6)
+        cache.close()
+    assert sum("reading a batch takes" in x for x in said) == 5
+    assert not warnings
 
 
 @pytest.mark.parametrize("free", [0, 10**9])

@@ -1,6 +1,8 @@
 import errno
 import os
 import pathlib
+import re
+import signal
 import subprocess
 import sys
 import threading
@@ -8,8 +10,10 @@ import threading
 import ml_dtypes
 import numpy as np
 import pytest
+from absl import logging
 
 from bert_tf.freezing.activation_store import ActivationStore, StoreFault
+from tests import tiny
 
 LENGTHS = np.array([3, 7, 2, 5, 4, 6])
 HIDDEN = 8
@@ -47,8 +51,15 @@ def assert_holds(store, ids):
     np.testing.assert_array_equal(store.read(ids, 7), padded(ids))
 
 
-def path(folder, suffix):
-    return folder / f"depth-2.{suffix}"
+def path(folder, suffix, depth=2):
+    """The file of the only store of a depth."""
+    (found,) = folder.glob(f"depth-{depth}-*.{suffix}")
+    return found
+
+
+def leave(store):
+    """What a process that is killed does: nothing is closed in order, but the lock is gone."""
+    store._backing._data.close()
 
 
 def no_space(*_):
@@ -176,7 +187,7 @@ def test_the_data_file_is_unpadded_and_flat(tmp_path, dtype):
 def test_disk_is_taken_as_entries_come(tmp_path):
     store = ActivationStore(np.full(100, 1000), 1000, 1, folder=tmp_path)
     store.write([50], np.ones((1, 1000, 1000), np.float32))
-    stat = (tmp_path / "depth-1.data").stat()
+    stat = path(tmp_path, "data", depth=1).stat()
     assert stat.st_size == 400_000_000
     assert stat.st_blocks * 512 < 10_000_000
 
@@ -188,11 +199,8 @@ def test_depths_share_a_folder(tmp_path):
     for seed, store in enumerate(stores):
         np.testing.assert_array_equal(store.read([1], 7), padded([1], seed=seed))
     stores[0].close()
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "depth-2.data",
-        "depth-2.filled",
-        "depth-2.json",
-    ]
+    files = [path(tmp_path, suffix) for suffix in ("data", "filled", "json")]
+    assert sorted(tmp_path.iterdir()) == files
 
 
 def test_close_removes_the_files_and_empties_the_store(folder):
@@ -245,10 +253,95 @@ def test_a_kill_between_data_and_index_leaves_the_entry_unfilled(tmp_path, monke
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(os, "pwrite", write_data_only)
         store.write([1], states([1], seed=1))
+    leave(store)
     store = make(tmp_path)
     assert_holds(store, [0])
     assert store.write([1], states([1])) == 1
     assert_holds(store, [0, 1])
+
+
+def test_stores_at_once_in_one_folder_have_files_of_their_own(tmp_path, caplog):
+    stores = [make(tmp_path) for _ in range(3)] + [make(tmp_path, fingerprint="other")]
+    for seed, store in enumerate(stores):
+        store.write(ALL, states(ALL, seed=seed))
+    for seed, store in enumerate(stores):
+        np.testing.assert_array_equal(store.read(ALL, 7), padded(ALL, seed=seed))
+    assert not caplog.records
+    stores[1].close(remove=False)
+    stores[0].close()
+    leave(stores[2])
+    np.testing.assert_array_equal(stores[3].read(ALL, 7), padded(ALL, seed=3))
+    again = make(tmp_path)  # of those that are free, kept or left behind, the first place is empty
+    assert not again.filled
+    assert [record.levelname for record in caplog.records] == ["WARNING"]  # of what was left
+    second = make(tmp_path)
+    np.testing.assert_array_equal(second.read(ALL, 7), padded(ALL, seed=1))
+
+
+def test_a_store_in_use_is_told_in_one_line(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(logging, "info", lambda message, *args: said.append(message % args))
+    first = make(tmp_path)
+    second = make(tmp_path)
+    assert len(said) == 1
+    assert re.search(r"depth-2-\w+\.data: in use by another run: this one keeps its own$", said[0])
+    first.close()
+    second.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_kept_of_something_else_stays_and_what_was_left_goes(tmp_path, caplog):
+    for fingerprint, end in (("kept", lambda s: s.close(remove=False)), ("left", leave)):
+        store = make(tmp_path, fingerprint=fingerprint)
+        store.write([1], states([1]))
+        end(store)
+    (tmp_path / "depth-2.data").write_bytes(b"older")
+    (tmp_path / "depth-2.json").write_text('{"boot": null}')
+    (tmp_path / "depth-20-x.data").write_bytes(b"of another depth")
+    assert make(tmp_path).filled == 0
+    assert len(caplog.messages) == 2
+    assert all(
+        m.endswith("made for something else, and left behind: removed") for m in caplog.messages
+    )
+    assert make(tmp_path, fingerprint="kept").filled == 1
+    assert make(tmp_path, fingerprint="left").filled == 0
+    assert not (tmp_path / "depth-2.json").exists()
+    assert (tmp_path / "depth-20-x.data").exists()
+
+
+def work_in(folder, seed, rounds=20, killed_in=None):
+    """Opens, checks, fills and closes a store of `seed`'s entries, again and again."""
+    for number in range(rounds):
+        store = make(folder, fingerprint=str(seed))
+        held = np.flatnonzero(store.has(ALL))
+        np.testing.assert_array_equal(store.read(held, 7), padded(held, seed=seed))
+        for ids in np.random.default_rng([seed, number]).permutation(ALL).reshape(3, 2):
+            store.write(ids, states(ids, seed=seed))
+            np.testing.assert_array_equal(store.read(ids, 7), padded(ids, seed=seed))
+        if number == killed_in:
+            os.kill(os.getpid(), signal.SIGKILL)
+        store.close(remove=number % 2 == 0)
+
+
+def test_processes_that_share_a_folder_read_what_they_wrote_also_after_kills(tmp_path):
+    program = (
+        f"import sys; sys.path[:0] = [{os.path.dirname(__file__)!r}, {str(tiny.ROOT)!r}]\n"
+        f"import test_activation_store as t\n"
+        f"t.work_in(t.pathlib.Path({str(tmp_path)!r}), **eval(sys.argv[1]))"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, repr(arguments)],
+            stderr=subprocess.PIPE, env=tiny.environment(),
+        )
+        for arguments in ({"seed": 0, "rounds": 200, "killed_in": 150}, {"seed": 1, "rounds": 200})
+    ]  # fmt: skip
+    while any(process.poll() is None for process in processes):
+        work_in(tmp_path, seed=0, rounds=5)
+    errors = [process.communicate()[1].decode() for process in processes]
+    assert [process.returncode for process in processes] == [-9, 0], errors
+    work_in(tmp_path, seed=0)
+    work_in(tmp_path, seed=1)
 
 
 def test_the_budget_counts_entries_taken_over(tmp_path):
@@ -284,18 +377,18 @@ def nothing(folder):
 @pytest.mark.parametrize(
     ("damage", "changes", "message"),
     [
-        (nothing, {"fingerprint": "x"}, "depth-2.json: fingerprint is 'abc', expected 'x'"),
-        (nothing, {"dtype": "float16"}, "depth-2.json: dtype is 'float32', expected 'float16'"),
-        (nothing, {"hidden_size": 4}, "depth-2.json: hidden_size is 8, expected 4"),
-        (nothing, {"lengths": LENGTHS[::-1]}, "depth-2.json: lengths is"),
-        (truncate("data"), {}, "depth-2.data: 863 bytes, expected 864"),
-        (truncate("filled"), {}, "depth-2.filled: 5 bytes, expected 6"),
-        (replace("filled", b"\0\1\0\0\7\0"), {}, "depth-2.filled: a byte is 7, expected 0 or 1"),
-        (replace("json", b'{"form'), {}, "depth-2.json: the description of stored activations is"),
-        (replace("json", b"{}"), {}, "depth-2.json: format is None, expected 1"),
-        (lambda folder: path(folder, "json").unlink(), {}, "depth-2.json: cannot read"),
-        (lambda folder: path(folder, "data").unlink(), {}, "depth-2.data"),
-        (restart, {}, "depth-2.json: not closed before the machine was restarted"),
+        (nothing, {"fingerprint": "x"}, ".data: made for something else, and left behind: removed"),
+        (nothing, {"dtype": "float16"}, ".data: made for something else"),
+        (nothing, {"hidden_size": 4}, ".data: made for something else"),
+        (nothing, {"lengths": LENGTHS[::-1]}, ".data: made for something else"),
+        (truncate("data"), {}, ".data: 863 bytes, expected 864"),
+        (truncate("filled"), {}, ".filled: 5 bytes, expected 6"),
+        (replace("filled", b"\0\1\0\0\7\0"), {}, ".filled: a byte is 7, expected 0 or 1"),
+        (replace("json", b'{"form'), {}, ".json: the description of stored activations is"),
+        (replace("json", b"{}"), {}, ".json: format is None, expected 1"),
+        (lambda folder: path(folder, "json").unlink(), {}, ".json: cannot read"),
+        (lambda folder: path(folder, "data").unlink(), {}, ".data: 0 bytes, expected 864"),
+        (restart, {}, ".json: not closed before the machine was restarted"),
     ],
 )
 def test_files_that_do_not_fit_are_dropped_with_a_warning(
@@ -310,6 +403,7 @@ def test_files_that_do_not_fit_are_dropped_with_a_warning(
     if not changes:
         assert store.write(ALL, states(ALL)) == 6
         assert_holds(store, ALL)
+        leave(store)
         assert_holds(make(tmp_path), ALL)
         assert len(caplog.records) == 1
 
@@ -319,7 +413,7 @@ def test_a_file_cut_short_while_open_is_a_fault_in_reading(tmp_path, size):
     store = make(tmp_path)
     store.write([0, 5], states([0, 5]))
     os.truncate(path(tmp_path, "data"), size)
-    with pytest.raises(StoreFault, match=rf"depth-2.data: {size} bytes, expected 864"):
+    with pytest.raises(StoreFault, match=rf"\.data: {size} bytes, expected 864"):
         store.read([0, 5], 7)
     # The cut may have taken any entry.
     assert not store.has(ALL).any() and store.full
@@ -332,7 +426,7 @@ def test_a_file_cut_short_while_open_is_not_filled_up_with_zeros(tmp_path):
     store = make(tmp_path)
     store.write([2, 3], states([2, 3]))
     os.truncate(path(tmp_path, "data"), 8)
-    with pytest.raises(StoreFault, match=r"depth-2.data: 8 bytes, expected 864"):
+    with pytest.raises(StoreFault, match=r".data: 8 bytes, expected 864"):
         store.write([5], states([5]))
     assert not store.has(ALL).any()
     assert path(tmp_path, "data").stat().st_size == 8
@@ -354,11 +448,12 @@ def test_a_full_disk_keeps_what_is_there(tmp_path, monkeypatch):
     store.write([1], states([1]))
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", no_space)
-        with pytest.raises(StoreFault, match=r"depth-2.data: cannot write: No space left"):
+        with pytest.raises(StoreFault, match=r"\.data: cannot write: No space left"):
             store.write([2, 3], states([2, 3]))
     assert store.full
     assert store.write([2], states([2])) == 0  # one fault, not one at each step
     assert_holds(store, [1])
+    leave(store)
     assert_holds(make(tmp_path), [1])
 
 
@@ -378,6 +473,7 @@ def test_a_partial_write_is_completed_or_does_not_count(tmp_path, monkeypatch):
     with pytest.raises(StoreFault):
         store.write([5], states([5]))
     assert_holds(store, [1])
+    leave(store)
     assert_holds(make(tmp_path), [1])
 
 
@@ -388,7 +484,7 @@ def test_a_failing_disk_is_a_fault_in_reading(tmp_path, monkeypatch):
     store = make(tmp_path)
     store.write([1], states([1]))
     monkeypatch.setattr(os, "preadv", failing)
-    with pytest.raises(StoreFault, match=r"depth-2.data: cannot read: Input/output error"):
+    with pytest.raises(StoreFault, match=r".data: cannot read: Input/output error"):
         store.read([1], 7)
     assert not store.has([1]).any()
 
@@ -405,7 +501,7 @@ def test_a_real_full_disk(tmp_path):
     hidden = np.random.default_rng(0).standard_normal((40, 64, 64)).astype(np.float32)
     try:
         store = ActivationStore(lengths, 64, 1, folder=tmp_path)
-        with pytest.raises(StoreFault, match=r"depth-1.data: cannot write: No space left"):
+        with pytest.raises(StoreFault, match=r"\.data: cannot write: No space left"):
             store.write(np.arange(40), hidden)
         assert 1 <= store.filled <= 4
         stored = np.flatnonzero(store.has(np.arange(40)))
@@ -432,7 +528,7 @@ def test_kept_entries_that_the_disk_lost_are_removed(tmp_path, monkeypatch, capl
     store.write([1], states([1]))
     monkeypatch.setattr(os, "fsync", failing)
     store.close(remove=False)
-    assert "depth-2.data: the stored activations cannot be kept: " in caplog.text
+    assert ".data: the stored activations cannot be kept: " in caplog.text
     assert list(tmp_path.iterdir()) == []
 
 

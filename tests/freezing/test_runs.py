@@ -1,6 +1,8 @@
 """Runs of the program in which layers freeze: cached or not, killed, damaged, on two devices."""
 
+import fcntl
 import json
+import os
 import pathlib
 import signal
 import subprocess
@@ -11,6 +13,7 @@ import pytest
 from absl import logging
 
 from bert_tf.freezing.activation_store import ActivationStore
+from bert_tf.freezing.entries import FileEntries
 from bert_tf.training.evaluation import Evaluator
 from bert_tf.training.state import RunState
 from tests import tiny
@@ -151,8 +154,8 @@ def test_static_layers_are_cached_from_the_first_batch_and_kept(run, tmp_path, i
     run(tmp_path / "off", freeze_layers=2)
     run(tmp_path / "on", freeze_layers=2, activation_cache="disk", keep_cache=True)
     np.testing.assert_allclose(losses(tmp_path / "on"), losses(tmp_path / "off"), rtol=0, atol=1e-5)
-    names = sorted(p.name for p in (tmp_path / "on" / "activations").iterdir())
-    assert names == ["depth-2.data", "depth-2.filled", "depth-2.json"]
+    files = sorted((tmp_path / "on" / "activations").glob("depth-2-*"))
+    assert [path.suffix for path in files] == [".data", ".filled", ".json"]
     start, end = tiny.arrays_of(inputs["model_dir"]), tiny.arrays_of(tmp_path / "on")
     same = [n for n, a in start.items() if a.tobytes() == end[n].tobytes()]
     assert all(("embeddings" in n or "layer_0" in n or "layer_1" in n) == (n in same) for n in start
@@ -161,13 +164,21 @@ def test_static_layers_are_cached_from_the_first_batch_and_kept(run, tmp_path, i
 
 def kill_after_saving(monkeypatch, step=KILLED_AT):
     """Lets the run end once its state of `step` is saved, whatever it prepared beyond."""
-    save = RunState.save
+    save, lock, opened = RunState.save, FileEntries._lock, []
+
+    def remember(self, stem):
+        lock(self, stem)
+        opened.append(self)
 
     def save_and_die(self, at):
         save(self, at)
         if at >= step:
+            for entries in opened:  # the end of the process, which threads of it outlive here
+                if not entries._data.closed:
+                    fcntl.flock(entries._data, fcntl.LOCK_UN)
             raise Killed
 
+    monkeypatch.setattr(FileEntries, "_lock", remember)
     monkeypatch.setattr(RunState, "save", save_and_die)
 
 
@@ -207,14 +218,14 @@ def test_a_file_cut_short_in_the_middle_of_a_run(run, uncached, tmp_path, monkey
         calls.append(ids)
         stored = write(self, ids, hidden)
         if len(calls) == 2:
-            with open(tmp_path / "activations" / "depth-1.data", "r+b") as f:
-                f.truncate(50)
+            (data,) = (tmp_path / "activations").glob("depth-1-*.data")
+            os.truncate(data, 50)
         return stored
 
     monkeypatch.setattr(ActivationStore, "write", write_and_cut)
     run(tmp_path, **SCHEDULE, activation_cache="disk")
     assert_same_run(tmp_path, uncached)
-    assert len(warnings) == 1 and "depth-1.data: 50 bytes" in warnings[0]
+    assert len(warnings) == 1 and ".data: 50 bytes" in warnings[0]
     assert list(tmp_path.glob("activations/*")) == []
 
 

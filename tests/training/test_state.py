@@ -80,6 +80,11 @@ def test_another_run_is_refused_by_the_name_of_what_differs(tmp_path, key):
         state.restore()
 
 
+def test_a_state_of_an_older_version_lacks_a_key_and_goes_on(tmp_path):
+    saved(tmp_path)
+    assert RunState(tmp_path, Model(), {**IDENTITY, "labels": ["neg", "pos"]}).restore() == 2
+
+
 def test_a_state_file_without_a_key_is_named(tmp_path):
     saved(tmp_path)
     path = tmp_path / STATE_FILE
@@ -110,3 +115,27 @@ def test_a_failed_write_leaves_the_state_before(tmp_path, monkeypatch):
         state.save(4)
     assert not list((tmp_path / "checkpoints").glob("state-4*"))
     assert RunState(tmp_path, Model(), IDENTITY).restore() == 2
+
+
+def test_data_recorded_must_be_the_same_and_stay_recorded(tmp_path):
+    model = Model()
+    state = RunState(tmp_path, model, IDENTITY, data={"training rows": "a"})
+    model.update(1)
+    state.save(1)
+    later = RunState(tmp_path, Model(), IDENTITY, data={"held-out rows": "b"})  # evaluates from now
+    assert later.restore() == 1
+    later.save(1)
+    for data in ({"training rows": "x"}, {"held-out rows": "y"}):
+        with pytest.raises(UserError, match=rf"had other {next(iter(data))} \(digest [ab], now"):
+            RunState(tmp_path, Model(), IDENTITY, data=data).restore()
+    both = {"training rows": "a", "held-out rows": "b"}
+    assert RunState(tmp_path, Model(), IDENTITY, data=both).restore() == 1
+
+
+def test_a_state_of_an_earlier_version_records_no_data_and_goes_on(tmp_path):
+    saved(tmp_path)
+    path = tmp_path / STATE_FILE
+    values = json.loads(path.read_text())
+    del values["data"]
+    path.write_text(json.dumps(values))
+    assert RunState(tmp_path, Model(), IDENTITY, data={"training rows": "a"}).restore() == 2

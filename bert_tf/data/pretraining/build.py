@@ -1,7 +1,6 @@
 """Raw text to a folder of packed rows, all of it or nothing."""
 
 import contextlib
-import fcntl
 import os
 import pathlib
 import shutil
@@ -13,7 +12,7 @@ import tensorflow_text as tf_text
 from absl import logging
 
 import bert_tf
-from bert_tf import files
+from bert_tf import files, locks
 from bert_tf.data.pretraining import shards
 from bert_tf.data.pretraining.encoding import encode_pieces
 from bert_tf.data.pretraining.packing import Packer
@@ -64,7 +63,7 @@ def build_corpus(
     output_dir = pathlib.Path(os.path.abspath(output_dir))
     check_output_dir(output_dir, overwrite)
     special_ids = _special_ids(tokenizer.vocab)
-    with _building(output_dir) as folder:
+    with _building(output_dir, overwrite) as folder:
         passed = _Pass(
             folder, tokenizer, input_files, input_format,
             seq_length=seq_length, num_shards=num_shards, seed=seed, num_workers=num_workers,
@@ -230,33 +229,28 @@ def check_output_dir(output_dir, overwrite):
 
 
 @contextlib.contextmanager
-def _building(output_dir):
+def _building(output_dir, overwrite):
     """Context: yields an empty folder that takes the name `output_dir` on success, else goes."""
     folder = output_dir.with_name(f"{output_dir.name}.building")
-    lock = folder / "lock"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(lock, "w") as held:
-            _lock(held, folder)
+        output_dir.parent.mkdir(parents=True, exist_ok=True)
+        with locks.hold(output_dir.with_name(f".{output_dir.name}.lock")) as alone:
+            if not alone:
+                raise UserError(
+                    f"{output_dir}: another process is writing this data folder: wait for its end,"
+                    " or name another folder"
+                )
+            check_output_dir(output_dir, overwrite)  # its end may have come since
             try:
-                for path in folder.iterdir():  # of an attempt that was killed
-                    if path != lock:
-                        path.unlink()
+                shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed
+                folder.mkdir()
                 yield folder
-                lock.unlink()
                 _replace(output_dir, folder)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
     except OSError as e:
         raise UserError(f"{folder}: cannot write: {e.strerror or e}") from e
-
-
-def _lock(held, folder):
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as e:
-        raise UserError(f"{folder}: another process is writing this data folder") from e
 
 
 def _replace(output_dir, folder):

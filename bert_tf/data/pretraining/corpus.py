@@ -6,6 +6,7 @@ import numpy as np
 
 from bert_tf import files
 from bert_tf.checkpoints import tokenizer_files
+from bert_tf.data.features import fingerprint
 from bert_tf.data.pretraining import shards
 from bert_tf.data.pretraining.checked_rows import MAX_CORRUPT, CheckedRows
 from bert_tf.errors import UserError
@@ -45,7 +46,10 @@ class Corpus:
         self.tokenizer_settings = {
             name: manifest[name] for name in tokenizer_files.SETTINGS if name in manifest
         }
-        self._splits = {split: self._open_split(split, max_corrupt_rows) for split in shards.SPLITS}
+        self._shards = {split: self._open_shards(split) for split in shards.SPLITS}
+        self._splits = {
+            split: CheckedRows(parts, max_corrupt_rows) for split, parts in self._shards.items()
+        }
 
     @classmethod
     def open(cls, folder, fingerprint=None, max_corrupt_rows=MAX_CORRUPT):
@@ -86,6 +90,13 @@ class Corpus:
         """Returns how many rows the split ("train" or "validation") has."""
         return len(self._splits[split])
 
+    def digest(self, split):
+        """Returns the hex digest of a split's stored checksums: of what its rows are.
+
+        It reads 4 bytes per row: 0.3 s for 4 billion tokens in rows of 128.
+        """
+        return fingerprint(*(shard.checksums for shard in self._shards[split]))
+
     @property
     def corrupt_rows(self):
         """How many different rows were found corrupt so far."""
@@ -118,7 +129,7 @@ class Corpus:
         rows = self._splits[split].sample(max(1, _COUNTED_TOKENS // self.seq_length))
         return np.bincount(rows.reshape(-1), minlength=self.vocab_size)
 
-    def _open_split(self, split, max_corrupt_rows):
+    def _open_shards(self, split):
         found = []
         for entry in self.manifest["splits"].get(split, {}).get("shards", []):
             shard = shards.Shard(
@@ -131,7 +142,7 @@ class Corpus:
             )
             shard.check_origin()
             found.append(shard)
-        return CheckedRows(found, max_corrupt_rows)
+        return found
 
 
 def _check_manifest(path, manifest):

@@ -93,8 +93,10 @@ def _write_google(options, input_files, tokenizer):
         files.make_output_dir(os.path.dirname(os.path.abspath(path)), "output_file")
     # A file without blank lines is one document there, not one per line.
     reader = TextReader(input_files, options.input_format, plain="blank_lines")
-    documents = read_documents(reader.lines(), tokenizer)
-    reader.report()
+    try:
+        documents = read_documents(reader.lines(), tokenizer)
+    finally:
+        reader.report()  # an empty corpus may be one that was read in a wrong format
     warn_of_pairs(documents)
     logging.info("%d documents: making instances", len(documents))
     maker = InstanceMaker(documents, tokenizer.vocab, recipe)

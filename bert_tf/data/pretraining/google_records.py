@@ -2,11 +2,13 @@
 
 import contextlib
 import itertools
+import pathlib
 
 import numpy as np
 import tensorflow as tf
 
-from bert_tf import files
+from bert_tf import files, locks
+from bert_tf.data.features import fingerprint
 from bert_tf.data.pipeline import without_tuner
 from bert_tf.data.pretraining.checked_rows import MAX_CORRUPT, CheckedRows
 from bert_tf.data.pretraining.pipeline import batch_rows, numbered_batches
@@ -41,9 +43,16 @@ def write_records(records, paths):
     """Writes serialised examples to several files in turn, Google's way; all files or none.
 
     Raises:
-      UserError: a file cannot be written.
+      UserError: a file cannot be written, or another process is writing the first one.
     """
     with contextlib.ExitStack() as stack:
+        first = pathlib.Path(paths[0])
+        with contextlib.suppress(OSError):  # the writer says what is wrong
+            first.parent.mkdir(parents=True, exist_ok=True)
+        if not stack.enter_context(locks.hold(first.with_name(f".{first.name}.lock"))):
+            raise UserError(
+                f"{first}: another process is writing this file: wait for its end, or name another"
+            )
         try:
             temporary = [stack.enter_context(files.atomic_path(path)) for path in paths]
             writers = [stack.enter_context(tf.io.TFRecordWriter(path)) for path in temporary]
@@ -86,10 +95,10 @@ class GoogleRecords:
         self._lengths = dict.fromkeys(_SEQUENCES, max_seq_length)
         self._lengths |= dict.fromkeys((*_PREDICTIONS, _WEIGHTS), max_predictions_per_seq)
         self._lengths[_NEXT] = 1
-        parts = [TFRecordFile(path) for path in paths]
-        for part in parts:
+        self._parts = [TFRecordFile(path) for path in paths]
+        for part in self._parts:
             self._check(part, vocab_size)
-        self._rows = CheckedRows(parts, max_corrupt_records)
+        self._rows = CheckedRows(self._parts, max_corrupt_records)
 
     def __len__(self):
         return len(self._rows)
@@ -103,6 +112,11 @@ class GoogleRecords:
     def failure(self):
         """The `UserError` that `read` raised, None before."""
         return self._rows.failure
+
+    @property
+    def digest(self):
+        """Hex digest of the records' stored checksums in their order, wherever the files lie."""
+        return fingerprint(np.concatenate([part.checksums for part in self._parts]))
 
     def read(self, numbers):
         """Returns bytes [n] (array of objects): the serialised examples with these numbers.

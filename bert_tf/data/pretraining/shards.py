@@ -166,6 +166,11 @@ class Shard:
         ids = self._ids[numbers]
         return ids, checksums(ids, self._salt) == self._crc[numbers]
 
+    @property
+    def checksums(self):
+        """The rows' stored checksums, uint32 [n], memory-mapped."""
+        return self._crc
+
     def check_origin(self):
         """Raises `UserError` if checksums all over the shard are wrong: it is another corpus's."""
         probes = np.unique(np.linspace(0, len(self) - 1, _PROBES).astype(np.int64))

@@ -104,8 +104,11 @@ class TextReader:
                 self.formats[file] = kind = self._format_of(lines)
                 filled = False
                 for line in layouts.SPLITTERS[kind](lines):
-                    self.documents += filled and line is None
-                    filled = line is not None
+                    if line is not None:
+                        filled = True
+                    elif filled:
+                        self.documents += 1
+                        filled = False
                     yield line
                 self.documents += filled
                 yield None
@@ -115,8 +118,8 @@ class TextReader:
         """Logs the formats and the documents that were read, and warns of doubtful formats."""
         kinds = sorted(set(self.formats.values()))
         logging.info(
-            "%d documents in %d files, read as %s (--input_format says otherwise)",
-            self.documents, len(self.formats), " and ".join(kinds),
+            "%d documents in %d files, read as %s (--input_format=%s)",
+            self.documents, len(self.formats), " and ".join(kinds), self._input_format,
         )  # fmt: skip
         for file, doubt in list(self.doubts.items())[:_REPORTED]:
             logging.warning("%s: %s", file, doubt)
@@ -149,7 +152,9 @@ class TextReader:
         if given == "auto":
             found = layouts.format_of(lines.file, beginning)
             doubt = layouts.doubtful(beginning) if found == "blank_lines" else None
-            if doubt:
+            if lines.file.removesuffix(".gz").endswith((".csv", ".tsv")):
+                self.doubts[lines.file] = "a table by its name: all of its columns are read as text"
+            elif doubt:
                 self.doubts[lines.file] = (
                     f"{doubt}: read as documents with blank lines between them; if each line is a"
                     " document, give --input_format=lines, else --input_format=blank_lines"

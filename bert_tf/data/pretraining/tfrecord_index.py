@@ -87,6 +87,11 @@ class TFRecordFile:
             records[i] = self._data[start : start + length].tobytes()
         return records, self._is_sound(starts, lengths)
 
+    @property
+    def checksums(self):
+        """The records' stored checksums, uint32 [n]; beside the headers, that are read anyway."""
+        return self._stored(self._starts + self._lengths)
+
     def _index(self):
         """Where each whole record's data starts, and its length: int64 [n] both."""
         view, size = memoryview(self._data), len(self._data)
@@ -102,9 +107,11 @@ class TFRecordFile:
 
     def _is_sound(self, starts, lengths):
         """Whether what follows each piece is its checksum."""
-        places = (starts + lengths)[:, None] + np.arange(4)
-        stored = np.ascontiguousarray(self._data[places]).view("<u4")[:, 0]
-        return masked_crc32c(self._data, starts, lengths) == stored
+        return masked_crc32c(self._data, starts, lengths) == self._stored(starts + lengths)
+
+    def _stored(self, places):
+        """The checksums at these places, uint32 [n]."""
+        return np.ascontiguousarray(self._data[places[:, None] + np.arange(4)]).view("<u4")[:, 0]
 
     def _damage(self, number):
         return (

@@ -1,13 +1,13 @@
 """Raw text to packed rows: nothing lost, the same bytes always, all or nothing."""
 
 import collections
-import fcntl
 import json
 import pathlib
 
 import numpy as np
 import pytest
 
+from bert_tf import locks
 from bert_tf.data.pretraining import build as build_lib
 from bert_tf.data.pretraining import encoding
 from bert_tf.data.pretraining.build import unigram_entropy
@@ -175,11 +175,26 @@ def test_output_dir_in_use(build, tmp_path):
 
 def test_two_runs_do_not_write_one_folder(build, tmp_path):
     (tmp_path / "rows.building").mkdir()
-    with open(tmp_path / "rows.building" / "lock", "w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with locks.hold(tmp_path / ".rows.lock"):
         with pytest.raises(UserError, match="another process is writing"):
             build("rows")
-    assert (tmp_path / "rows.building").exists()
+        assert (tmp_path / "rows.building").exists()
+    build("rows")
+    assert sorted(p.name for p in tmp_path.iterdir() if p.suffix != ".txt") == ["rows"]
+
+
+def test_data_that_appeared_while_this_run_began_are_not_replaced(build, tmp_path, monkeypatch):
+    hold = locks.hold
+
+    def late(path):
+        monkeypatch.setattr(locks, "hold", hold)
+        build("rows", seed=1)
+        return hold(path)
+
+    monkeypatch.setattr(locks, "hold", late)
+    with pytest.raises(UserError, match="holds pre-training data already"):
+        build("rows", seed=2)
+    assert json.loads((tmp_path / "rows" / "manifest.json").read_text())["seed"] == 1
 
 
 @pytest.mark.parametrize("content", ["", "\n \n", "\u200b\n"])

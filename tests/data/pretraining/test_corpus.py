@@ -47,6 +47,17 @@ def test_how_often_each_token_occurs(folder):
     assert corpus.corrupt_rows == 0  # it is training that notes them
 
 
+def test_the_digest_is_of_the_rows_not_of_their_place(folder, build, tmp_path, texts):
+    digests = {split: Corpus.open(folder).digest(split) for split in ("train", "validation")}
+    shutil.copytree(folder, tmp_path / "copy")
+    assert Corpus.open(tmp_path / "copy").digest("train") == digests["train"]
+    other = tmp_path / "other.txt"
+    other.write_text("\n".join(text.replace("story", "plot") for text in texts) + "\n")
+    corpus = Corpus.open(build("other", files=[str(other)])[0])
+    assert corpus.rows("train") == Corpus.open(folder).rows("train")
+    assert all(corpus.digest(split) != digest for split, digest in digests.items())
+
+
 def test_folder_that_is_none(tmp_path):
     with pytest.raises(UserError, match=r"holds no manifest\.json, expected a folder"):
         Corpus.open(tmp_path)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bert_tf import locks
 from bert_tf.data.pretraining.google_records import (
     GoogleRecords,
     make_google_dataset,
@@ -54,6 +55,24 @@ def test_files_are_filled_in_turn_and_tensorflow_reads_them(paths):
     records = opened(paths)
     assert len(records) == COUNT
     assert numbers_of(records, np.arange(COUNT)) == [0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9]
+
+
+def test_the_digest_is_of_the_records_in_their_order_not_of_their_place(paths, tmp_path):
+    digest = opened(paths).digest
+    moved = [str(tmp_path / "elsewhere" / name) for name in ("x.tfrecord", "y.tfrecord")]
+    write_records([serialize(example(i)) for i in range(COUNT)], moved)
+    assert opened(moved).digest == digest
+    assert opened(moved[::-1]).digest != digest
+    for numbers in ([*range(COUNT - 1), 99], [1, 0, *range(2, COUNT)]):
+        write_records([serialize(example(i)) for i in numbers], moved)
+        assert opened(moved).digest != digest
+
+
+def test_two_processes_do_not_write_one_set_of_files(paths):
+    lock = pathlib.Path(paths[0]).with_name(".a.tfrecord.lock")
+    with locks.hold(lock), pytest.raises(UserError, match="another process is writing this file"):
+        write_records([serialize(example(0))], paths)
+    assert len(opened(paths)) == COUNT
 
 
 def test_records_become_the_models_inputs(paths):

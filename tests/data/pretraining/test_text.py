@@ -210,3 +210,13 @@ def test_a_plain_file_in_googles_format_is_one_document(write):
     reader = TextReader([str(write(jsonl("a\nb", "c")))], plain="blank_lines")
     assert [line for line in reader.lines() if line] == ["a", "b", "c"]
     assert reader.documents == 2
+    path = write('<doc id="1">\nTitle\n\na\nb\n</doc>\n')
+    reader = TextReader([str(path)], plain="blank_lines")
+    assert [line for line in reader.lines() if line] == ["a", "b"]
+
+
+def test_tables_are_worth_a_warning(write, caplog):
+    reader = TextReader([str(write("text,label\na,1\n", "a.csv"))])
+    list(reader.pieces())
+    reader.report()
+    assert "a.csv: a table by its name: all of its columns are read as text" in caplog.text

@@ -36,6 +36,14 @@ def test_same_seed_same_vocabulary_from_a_sample(tmp_path):
     assert "and" in first
 
 
+def test_a_vocabulary_of_json_lines(tmp_path):
+    lines = ['{"id": "7", "url": "http", "text": "caf\\u00e9 river"}'] * 50
+    (tmp_path / "wiki_00").write_text("\n".join(lines))
+    tokens = learn_vocab([str(tmp_path / "wiki_00")], 60).tokens
+    assert {"cafe", "river"} <= set(tokens)
+    assert not set(tokens) & {"{", '"', "\\", "7", "http", "url", "text"}
+
+
 def test_too_small_a_vocabulary_and_no_text(text_file, tmp_path):
     with pytest.raises(UserError, match=r"--vocab_size=20: the special tokens and the corpus'"):
         learn_vocab([text_file], 20)

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from bert_tf.checkpoints import names, shapes, tokenizer_files
+from bert_tf.checkpoints import head, names, shapes, tokenizer_files
 from bert_tf.checkpoints.convert import FORMATS, convert
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.checkpoints.model_tokenizer import settings_of
@@ -92,8 +92,8 @@ def random_model(rng, folder):
         **names.encoder_shapes(config),
         **{n: tuple(d or outputs for d in s) for n, s in names.head_shapes(config).items()},
     }
-    for head, prefixes in HEADS.items():
-        if rng.random() < (0.3 if head == "classifier" else 0.6):
+    for kind, prefixes in HEADS.items():
+        if rng.random() < (0.3 if kind == "classifier" else 0.6):
             found = {n: s for n, s in found.items() if not n.startswith(prefixes)}
     if rng.random() < 0.15 and "cls/seq_relationship/output_bias" not in found:
         found = {n: s for n, s in found.items() if not n.startswith("bert/pooler/")}
@@ -127,16 +127,9 @@ def write_as_h5(folder, arrays):
 
 
 def labels_of(model):
-    """Names of the outputs in their order, "regression", or None where nothing is known."""
-    if "output_weights" not in model.arrays:
-        return None
-    if model.task:
-        return model.task["labels"] or "regression"
-    extra = model.config.extra
-    if extra.get("problem_type") == "regression":
-        return "regression"
-    table = extra.get("id2label")
-    return table and [table[str(i)] for i in range(len(table))]
+    """(names of the outputs in their order or None, whether it is a regression); None: no head."""
+    found = head.describe(model)
+    return found and (found.labels, found.regression)
 
 
 def assert_same(found, expected, left, kept_task):

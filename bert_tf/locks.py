@@ -61,8 +61,10 @@ def hold(path, wait=False):
         yield free
     finally:
         if descriptor is not None:
-            pathlib.Path(path).unlink(missing_ok=True)
-            os.close(descriptor)
+            try:
+                pathlib.Path(path).unlink(missing_ok=True)
+            finally:
+                os.close(descriptor)
 
 
 def _is_at(descriptor, path):

@@ -79,7 +79,7 @@ def make_classifier(folder, labels, task=None, certain=None, **changes):
       **changes: see `make_model`.
     """
     rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    config = load_model(make_model(folder, **rates, **changes)).config
+    model = load_model(make_model(folder, **rates, **changes))
     arrays = arrays_of(folder)
     # Kernels large enough for the rows to differ.
     arrays = {k: 6 * v if k.endswith("kernel") else v for k, v in arrays.items()}
@@ -91,7 +91,7 @@ def make_classifier(folder, labels, task=None, certain=None, **changes):
     arrays |= {"output_weights": rows[:, :16], "output_bias": 0.1 * rows[:, 16]}
     own = {"task_name": "custom", "text_column": "text", "label_column": "label"}
     task = {**(task or own), "labels": labels and list(labels), "max_seq_length": 16}
-    return save_model_folder(folder, config, arrays, task=task)
+    return save_model_folder(folder, model.config, arrays, model.vocab_file, task)
 
 
 def _initial(name, shape, rng):

@@ -275,7 +275,9 @@ class CheckpointAndEvaluate(keras.callbacks.Callback):
     def _waited_too_long(self):
         """Why to stop after this evaluation, by the patience of this process, or None."""
         info, patience = self.state.info, self.run_config.early_stopping_patience
-        if not patience or "best" not in info or self.rhythm.ended(info["evaluations"][-1]["step"]):
+        if not patience or "best" not in info or not self._may_be_best():
+            return None
+        if self.rhythm.ended(info["evaluations"][-1]["step"]):
             return None
         waited = sum(e["step"] > info["best"]["step"] for e in info["evaluations"])
         if waited < patience:

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import tf_keras as keras
 
+from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.errors import UserError
+from bert_tf.pruning.factorization import factorize
 from bert_tf.training import classification, pretraining
 from bert_tf.training.evaluation import Evaluator, TaskEvaluation
 from bert_tf.training.pretraining_data import HeldOutEvaluation
@@ -145,6 +147,30 @@ def test_other_dev_data_are_another_run(inputs, tmp_path):
     with pytest.raises(UserError, match=r"training_state\.json: .*had other dev examples"):
         train({**inputs, "data_dir": data}, do_eval=True)
     train({**inputs, "data_dir": data})  # nothing is measured on them
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_run_neither_gains_nor_loses_a_teacher(inputs, tmp_path, before):
+    teacher = {"teacher_model_dir": tmp_path / "teacher"}
+    train({**inputs, "output_dir": teacher["teacher_model_dir"]})
+    first, second = (teacher, {}) if before else ({}, teacher)
+    with pytest.raises(Killed):
+        train(inputs, kill_at=4, **first)
+    with pytest.raises(UserError, match=r"training_state\.json: .* teacher's weights="):
+        train(inputs, **second)
+    assert train(inputs, **first)["global_step"] == STEPS
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_run_neither_gains_nor_loses_its_masks(inputs, tmp_path, before):
+    model = load_model(inputs["model_dir"])
+    config, arrays, _ = factorize(model.config, model.arrays)
+    save_model_folder(tmp_path / "factors", config, arrays, model.vocab_file)
+    inputs = {**inputs, "model_dir": tmp_path / "factors"}
+    with pytest.raises(Killed):
+        train(inputs, kill_at=4, factorized=not before)
+    with pytest.raises(UserError, match=rf"has mask training={before}, this command {not before}"):
+        train(inputs, factorized=before)
 
 
 def test_weights_that_are_not_finite_do_not_replace_the_state(inputs, monkeypatch):

@@ -203,10 +203,11 @@ def _identity(job, plan):
     )
     for parts in (MASK_FLAGS if job.masks else (), TEACHER_FLAGS):
         names += tuple(sorted(parts))
-    teacher = {"teacher's weights": job.teacher_weights} if options.teacher_model_dir else {}
     return {
         **{name: getattr(options, name) for name in names},
-        **teacher,
+        # None or False, too: a run does not lose or gain them on the way.
+        "teacher's weights": job.teacher_weights,
+        "mask training": job.masks,
         "task": job.task.name,
         "labels": job.task.to_json()["labels"],
         "training data": job.data.train.fingerprint,

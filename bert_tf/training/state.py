@@ -88,7 +88,11 @@ class RunState:
         try:
             self._checkpoint().read(prefix).assert_existing_objects_matched()
         except (tf.errors.OpError, AssertionError, LookupError, RuntimeError, ValueError) as e:
-            raise UserError(f"{prefix}: cannot restore the training state: {e}") from e
+            reason = str(e).strip().partition("\n")[0]
+            raise UserError(
+                f"{prefix}: cannot restore the training state ({reason}): bring its files back, or"
+                " give another --output_dir"
+            ) from e
         return self.step
 
     def save(self, step):

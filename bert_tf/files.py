@@ -18,7 +18,7 @@ def read_json(path, what):
       UserError: the file is missing, unreadable, not UTF-8, not JSON, or not a JSON object.
     """
     try:
-        value = json.loads(pathlib.Path(path).read_bytes().decode("utf-8"))
+        value = json.loads(pathlib.Path(path).read_bytes().decode("utf-8-sig"))
     except OSError as e:
         raise UserError(f"{path}: cannot read the {what}: {e.strerror or e}") from e
     except UnicodeDecodeError as e:

@@ -389,3 +389,53 @@ def test_columns_are_found_by_name_in_each_file(models, tmp_path):
     tiny.write_rows(tmp_path / "e" / "train.tsv", [("label", "sentence"), ("1", "good")])
     one, other = (get_task("sst-2").read(tmp_path / x, "train") for x in "de")
     assert (one.text_a, one.labels) == (other.text_a, other.labels)
+
+
+def test_flags_take_back_what_a_model_was_fine_tuned_with(models, rows, tmp_path):
+    """Its score by --regression=false, its second text by an empty --text_pair_column."""
+    flags = {**STILL, **own(rows, "numbers", "train")}
+    tiny.run(**flags, regression=False, model_dir=models["score"], output_dir=tmp_path / "a")
+    assert task_of(tmp_path / "a")["labels"] == ["0", "1"]
+    task = {"task_name": "custom", **COLUMNS, "text_pair_column": "second"}
+    pairs = tiny.make_classifier(tmp_path / "pairs", ["0", "1"], task)
+    tiny.run(**flags, text_pair_column="", model_dir=pairs, output_dir=tmp_path / "b")
+    assert task_of(tmp_path / "b")["text_pair_column"] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"max_seq_length": "16"}, "max_seq_length must be a whole number, found '16': correct"),
+        ({"max_seq_length": None}, "max_seq_length must be a whole number, found None"),
+        ({"do_lower_case": "false"}, "do_lower_case must be true, false or null, found 'false'"),
+        ({"task_name": "xnli", "language": 5}, "xnli_language=5: expected a two-letter code"),
+    ],
+    ids=str,
+)
+def test_a_task_file_with_values_of_another_type(tmp_path, rows, changes, expected):
+    model = tiny.make_classifier(tmp_path / "m", ["neg", "pos"])
+    (model / "task.json").write_text(json.dumps({**task_of(model), **changes}))
+    data = {"dev_file": rows["words"]}
+    if "language" in changes:
+        data = {"data_dir": tmp_path}
+    with pytest.raises(UserError, match=expected):
+        tiny.run(do_eval=True, **data, model_dir=model, output_dir=tmp_path / "out")
+
+
+def test_models_whose_tables_are_too_small_for_the_examples(tmp_path, rows):
+    texts, labels = tiny.sentences(8)
+    triples = [(t, ("neg", "pos")[i], t) for t, i in zip(texts, labels, strict=True)]
+    pairs = tiny.write_rows(tmp_path / "pairs.tsv", [("text", "label", "second"), *triples])
+    single = own(rows, "words", "train")
+    double = {**single, "train_file": pairs, "text_pair_column": "second"}
+    plain = tiny.make_model(tmp_path / "plain")
+    one = tiny.make_classifier(tmp_path / "one", ["neg", "pos"], type_vocab_size=1)
+    short = tiny.make_classifier(tmp_path / "short", ["neg", "pos"], max_position_embeddings=4)
+    for flags, expected in (
+        ({**double, "model_dir": one}, "knows single texts only .type_vocab_size 1"),
+        ({**double, "model_dir": plain, "teacher_model_dir": one}, "has type_vocab_size 1, the r"),
+        ({**single, "model_dir": plain, "teacher_model_dir": short}, "has max_position_embeddings"),
+    ):
+        with pytest.raises(UserError, match=expected):
+            tiny.run(**{**TRAIN, **flags}, output_dir=tmp_path / "out")
+    tiny.run(**TRAIN, **single, model_dir=one, output_dir=tmp_path / "single")

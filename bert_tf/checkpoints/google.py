@@ -41,7 +41,8 @@ def read_with_remarks(prefix):
             f"{prefix}: is an object-based (tf-models-official) checkpoint, not a name-based one:"
             " convert it with convert_checkpoint.py"
         )
-    left = {n: "training state" for n in reader.names if names.is_training_state(n)}
+    others = set(reader.names)
+    left = {n: "training state" for n in reader.names if names.is_training_state(n, others)}
     weights = [n for n in reader.names if n not in left]
     if not weights:
         raise UserError(f"{prefix}: the checkpoint holds no weights")

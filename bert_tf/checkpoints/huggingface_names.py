@@ -44,7 +44,7 @@ def to_google(tensors, config, source, tied=True):
     """
     _check_whole(tensors, source)
     renamed, remarks = prefixes.without_prefix(tensors, ".", source)
-    tensors = {_normalised(renamed[name]): (name, value) for name, value in tensors.items()}
+    tensors = _placed(tensors, renamed, source)
     if _BIAS not in tensors and _DECODER_BIAS in tensors:  # one of two names for one tensor
         tensors[_BIAS] = tensors.pop(_DECODER_BIAS)
     arrays, taken = {}, set()
@@ -102,8 +102,24 @@ def their_name(google):
     return f"{scope}.{'weight' if leaf == 'kernel' else leaf}", leaf == "kernel"
 
 
-def _normalised(name):
-    if name.startswith(("embeddings.", "encoder.", "pooler.")):
+def _placed(tensors, renamed, source):
+    """Returns {name with `bert.` and LayerNorm's weight and bias: (their name, array)}."""
+    # Beside an encoder under `bert.`, a bare `pooler.dense` is a layer of their own.
+    bare = not any(new.startswith("bert.") for new in renamed.values())
+    placed = {}
+    for name, value in tensors.items():
+        place = _normalised(renamed[name], bare)
+        if place in placed:
+            raise UserError(
+                f"{source}: holds two tensors for {place}, {placed[place][0]} and {name}: expected"
+                " one: save the model again, or remove one of them"
+            )
+        placed[place] = name, value
+    return placed
+
+
+def _normalised(name, bare):
+    if bare and name.startswith(("embeddings.", "encoder.", "pooler.")):
         name = "bert." + name
     if name.endswith(".LayerNorm.gamma"):
         return name.removesuffix("gamma") + "weight"

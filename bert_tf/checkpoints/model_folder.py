@@ -214,4 +214,6 @@ def _read_checkpoint(prefix, folder, config_file):
 
 def _read_task(folder):
     path = folder / TASK_FILE
-    return files.read_json(path, "task description") if path.exists() else None
+    task = files.read_json(path, "task description") if path.exists() else None
+    tokenizer_files.check_settings(path, task or {})
+    return task

@@ -5,10 +5,16 @@ TRAINING_LEAVES = ("adam_m", "adam_v", "Adam", "Adam_1", "Momentum")
 TRAINING_NAMES = ("global_step", "beta1_power", "beta2_power")
 
 
-def is_training_state(name):
-    """Whether `name` is an optimizer slot or a counter, not a weight."""
-    leaf = name.rsplit("/", 1)[-1]
-    return leaf in TRAINING_LEAVES or leaf in TRAINING_NAMES
+def is_training_state(name, others=()):
+    """Whether `name` is an optimizer slot or a counter, not a weight.
+
+    Args:
+      name: of a variable.
+      others: the names beside it. What lies under one of them is its slot, whatever the optimizer
+        calls it.
+    """
+    scope, _, leaf = name.rpartition("/")
+    return leaf in TRAINING_LEAVES or leaf in TRAINING_NAMES or scope in others
 
 
 def dense_scopes(config):

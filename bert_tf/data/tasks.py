@@ -72,7 +72,7 @@ def get_task(name, language="zh"):
         )
     if key != "xnli":
         return _TASKS[key]()
-    if not re.fullmatch("[a-z]{2}", language):
+    if not isinstance(language, str) or not re.fullmatch("[a-z]{2}", language):
         raise UserError(f"--xnli_language={language}: expected a two-letter code, such as zh")
     return glue.xnli(language)
 

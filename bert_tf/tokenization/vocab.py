@@ -8,8 +8,8 @@ from bert_tf.errors import UserError
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 
-# A vocabulary may be this much smaller than the embedding table: tables are padded to a multiple.
-TABLE_MULTIPLE = 8
+# Embedding tables are padded: by less than the first, or to a multiple of one of the others.
+TABLE_MULTIPLES = (8, 16, 32, 64, 128)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +75,8 @@ def load_vocab(path):
             lines = f.read().removeprefix(codecs.BOM_UTF8).split(b"\n")
     except OSError as e:
         raise UserError(f"{path}: cannot read the vocabulary: {e.strerror or e}") from e
-    if not lines[-1]:
-        lines.pop()  # what follows the last line feed is a line only if something is there
+    while lines and not lines[-1].strip():
+        lines.pop()  # blank lines at the end are no tokens: no text has them
     if not lines:
         raise UserError(f"{path}: the vocabulary is empty, expected one token per line")
     tokens = [_token(path, number, line) for number, line in enumerate(lines, 1)]
@@ -96,17 +96,20 @@ def check_vocab_size(vocab, config, config_path="bert_config.json"):
 
     Args:
       vocab: a Vocab.
-      config: a BertConfig. Its vocab_size may exceed the tokens by less than 8: a table padded to
-        a multiple of 8 rows.
+      config: a BertConfig. Its vocab_size may exceed the tokens by less than 8, or be the next
+        multiple of 16, 32, 64 or 128: a table is padded so.
       config_path: the config's file, named in the error.
 
     Raises:
       UserError: they do not fit, naming both files and both sizes.
     """
-    if not 0 <= config.vocab_size - len(vocab) < TABLE_MULTIPLE:
+    rows = config.vocab_size
+    more = rows - len(vocab)
+    padded = any(more < m and not rows % m for m in TABLE_MULTIPLES)
+    if more < 0 or not (more < TABLE_MULTIPLES[0] or padded):
         raise UserError(
-            f"{vocab.path} has {len(vocab)} tokens, but {config_path} has vocab_size"
-            f" {config.vocab_size}: the vocabulary belongs to another model"
+            f"{vocab.path} has {len(vocab)} tokens, but {config_path} has vocab_size {rows}: the"
+            " vocabulary belongs to another model: give the one that the model was trained with"
         )
 
 

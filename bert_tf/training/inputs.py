@@ -54,13 +54,19 @@ def build(options, source, task, output_dir):
     saved = source.task or {}
     tokenizer = tokenizer_of(source, options.do_lower_case)
     length = _as_fine_tuned("max_seq_length", options, saved)
+    if not isinstance(length, int):
+        raise UserError(
+            f"{source.source}: task.json: max_seq_length must be a whole number, found {length!r}:"
+            " correct it, or give --max_seq_length"
+        )
     truncation = _as_fine_tuned("truncation", options, saved)
     if length > source.config.max_position_embeddings:
         raise UserError(
             f"--max_seq_length={length}: the model's position table (max_position_embeddings in"
             f" its configuration) has {source.config.max_position_embeddings} rows"
         )
-    builder = _Builder(options, task, tokenizer, length, truncation, output_dir)
+    types = source.config.type_vocab_size
+    builder = _Builder(options, task, tokenizer, length, truncation, types, output_dir)
     train = builder.store("train", "train") if options.do_train else None
     if train is not None and train.labels is None:
         raise UserError("the training examples carry no labels")
@@ -78,7 +84,7 @@ def build(options, source, task, output_dir):
 class _Builder:
     """Turns splits into feature stores, from the task's files or from TFRecord files."""
 
-    def __init__(self, options, task, tokenizer, length, truncation, output_dir):
+    def __init__(self, options, task, tokenizer, length, truncation, types, output_dir):
         self.options = options
         self.task = task
         self.length = length
@@ -86,6 +92,7 @@ class _Builder:
         self.output_dir = output_dir
         self.feature_dir = pathlib.Path(options.feature_dir or output_dir / "features")
         self.tokenizer = tokenizer
+        self.types = types
         self.test_rows = {}
 
     def store(self, split, kind):
@@ -117,6 +124,11 @@ class _Builder:
         """The truncation of single texts, or the only one that pairs have."""
         if not pairs:
             return self.truncation
+        if self.types < 2:
+            raise UserError(
+                f"task {self.task.name} has pairs of texts, and the model knows single texts only"
+                " (type_vocab_size 1 in its configuration): give a model with two token types"
+            )
         if "truncation" in self.options.given:
             raise UserError(
                 f"--truncation has no effect on task {self.task.name}, whose examples are pairs:"
@@ -193,19 +205,18 @@ def _custom_task(options, saved, trained):
         )
     known = saved if saved.get("task_name") == "custom" else {}
     arguments = {
-        name: getattr(options, name) or known.get(name)
-        for name in ("text_column", "text_pair_column", "label_column")
+        name: getattr(options, name) or known.get(name) for name in ("text_column", "label_column")
     }
-    # Given and empty: the file has none of the ids that those before had.
-    arguments["id_column"] = (
-        known.get("id_column") if options.id_column is None else options.id_column
-    )
+    # Given and empty: the files have no such column, though those before had.
+    for name in ("text_pair_column", "id_column"):
+        given = getattr(options, name)
+        arguments[name] = known.get(name) if given is None else given
     arguments |= {name: getattr(options, name) for name in ("train_file", "dev_file", "test_file")}
     labels = options.labels.split(",") if options.labels else None
     if options.regression or labels is not None:
         return custom_task(**arguments, labels=labels, regression=options.regression)
     own = trained is not None and (bool(known) or not options.do_train)
-    if own and trained.regression:
+    if own and trained.regression and "regression" not in options.given:
         return custom_task(**arguments, regression=True)
     trained_labels = trained and trained.labels
     if trained_labels and not options.do_train:
@@ -222,7 +233,8 @@ def _check_positions(folder, task):
     if not path.exists():
         return
     saved = files.read_json(path, "task description")
-    written = head.of_task(saved, len(saved.get("labels") or [0]), path)
+    labels = saved.get("labels")
+    written = head.of_task(saved, len(labels) if labels and isinstance(labels, list) else 1, path)
     order, _ = head_matching.order_of(written, task)
     if order is None or order != sorted(order):
         found = "scores" if task.labels is None else f"labels {head.listed(task.labels)}"

@@ -133,6 +133,14 @@ def _distillation(job):
             f"--teacher_model_dir: {source.source} has a vocabulary of {source.config.vocab_size},"
             f" the student's has {job.source.config.vocab_size}"
         )
+    for key in ("max_position_embeddings", "type_vocab_size"):
+        theirs, needed = getattr(source.config, key), _needed(job)[key]
+        if theirs < needed:
+            raise UserError(
+                f"--teacher_model_dir: {source.source} has {key} {theirs}, the run's examples need"
+                f" {needed}: give another teacher"
+                + (", or a smaller --max_seq_length" if key.startswith("max") else "")
+            )
     require_pooler(source)
     check_same_tokenizer(source, job.source, job.data.do_lower_case)
     job.teacher_weights = sources.digest(source.arrays)
@@ -148,6 +156,14 @@ def _distillation(job):
         hidden_weight=options.distillation_hidden_weight,
         label_weight=options.distillation_label_weight,
     )
+
+
+def _needed(job):
+    """What the training examples need of a model's tables."""
+    store = job.data.train
+    pairs = bool((store.first_lengths < store.lengths).any())
+    longest = job.data.pad_to or int(store.lengths.max())
+    return {"max_position_embeddings": longest, "type_vocab_size": 1 + pairs}
 
 
 def compile_model(job, total_steps):

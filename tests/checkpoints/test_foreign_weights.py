@@ -367,3 +367,28 @@ def test_a_pointer_in_the_place_of_a_checkpoint(google_folder, ending):
     path.write_text("version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(UserError, match=rf"{ending}: is a Git LFS pointer"):
         load_model(google_folder)
+
+
+def test_a_layer_beside_the_encoder_is_not_its_own(folder, arrays, same):
+    """A bare pooler or encoder of somebody's class, beside BERT under `bert.`."""
+    tensors = tensors_of(folder)
+    names = ("bert.pooler.dense.weight", "bert.encoder.layer.0.output.dense.weight")
+    others = {name.removeprefix("bert."): tensors[name] + 1 for name in names}
+    rewrite(folder, {**tensors, **others})
+    _, found, left = huggingface.read(folder)
+    same(found, arrays)
+    assert set(left) == set(others)
+
+
+def test_two_tensors_for_one_place_are_refused(folder):
+    tensors = tensors_of(folder)
+    theirs = "bert.embeddings.LayerNorm"
+    rewrite(folder, {**tensors, f"{theirs}.gamma": tensors[f"{theirs}.weight"] + 1})
+    with pytest.raises(UserError, match=rf"two tensors for {theirs}\.weight, .*: expected one: s"):
+        load_model(folder)
+
+
+def test_json_files_may_begin_with_a_byte_order_mark(folder, arrays, same):
+    path = folder / "config.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    same(load_model(folder).arrays, arrays)

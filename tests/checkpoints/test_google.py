@@ -202,3 +202,14 @@ def test_a_real_download_without_its_data_file(data_folder):
     assert len(google.Bundle(prefix).names) == 206
     with pytest.raises(UserError, match=r"bert_model.ckpt.data-00000-of-00001: the data file is"):
         google.read_checkpoint(prefix)
+
+
+@pytest.mark.parametrize(
+    "slot", ["lamb_m", "AdamWeightDecayOptimizer_1", "ExponentialMovingAverage"]
+)
+def test_slots_of_any_optimizer_are_left(tmp_path, arrays, same, slot):
+    slots = {f"{name}/{slot}": np.zeros_like(value) for name, value in arrays.items()}
+    google.write_checkpoint(tmp_path / "model.ckpt", {**arrays, **slots})
+    found, left = google.read(tmp_path / "model.ckpt")
+    same(found, arrays)
+    assert left == dict.fromkeys(slots, "training state")

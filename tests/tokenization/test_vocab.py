@@ -74,3 +74,19 @@ def test_size_must_fit_the_embedding_table(tmp_path):
     for size in (4, 13):
         with pytest.raises(UserError, match=rf"vocab\.txt has 5 tokens.*my\.json.*{size}"):
             check_vocab_size(vocab, BertConfig(vocab_size=size), "my.json")
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n\r\n", b" \n\n", b"  "])
+def test_blank_lines_at_the_end_are_no_tokens(tmp_path, end):
+    vocab = load_vocab(write(tmp_path, GOOD + b"\nthe\n" + end))
+    assert vocab.tokens == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "", "the"]
+    check_vocab_size(vocab, BertConfig(vocab_size=6))
+
+
+def test_tables_are_padded_to_multiples(tmp_path):
+    vocab = load_vocab(write(tmp_path, GOOD + b"".join(b"a%d\n" % i for i in range(200))))
+    for size in (208, 224, 256):
+        check_vocab_size(vocab, BertConfig(vocab_size=size))
+    for size in (203, 240, 320, 384):
+        with pytest.raises(UserError, match=r"has 204 tokens.*give the one that the model was"):
+            check_vocab_size(vocab, BertConfig(vocab_size=size))

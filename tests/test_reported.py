@@ -14,6 +14,7 @@ from bert_tf.training import classification, pretraining
 from bert_tf.training.evaluation import Evaluator, TaskEvaluation
 from bert_tf.training.pretraining_data import HeldOutEvaluation
 from bert_tf.training.pretraining_options import PretrainingOptions
+from bert_tf.training.state import RunState
 from tests import tiny
 
 TRAIN = {
@@ -102,6 +103,18 @@ def test_weights_in_hand_are_kept_when_keep_best_comes_later(inputs, scores):
         train(inputs, kill_at=5, do_eval=True)
     results = train(inputs, do_eval=True, keep_best=True)
     assert results["best"]["step"] == results["metrics_step"] == 4
+
+
+def test_a_best_model_without_a_state_is_of_a_run_that_begins_anew(inputs, scores, monkeypatch):
+    def killed(self, step):
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(RunState, "save", killed)
+        train(inputs, do_eval=True, keep_best=True)
+    assert (inputs["output_dir"] / "best").exists()
+    assert train(inputs)["global_step"] == STEPS
+    assert not (inputs["output_dir"] / "best").exists()
 
 
 def test_metrics_of_an_earlier_step_are_not_those_of_the_end(inputs, scores):

@@ -104,16 +104,16 @@ class CheckpointAndEvaluate(keras.callbacks.Callback):
         self.evaluation = eval_spec and eval_spec.build(state.model)
         self.saving_seconds = 0.0
         self._best = None
-        if run_config.keep_best and summaries:  # the chief's work
-            self._best = BestModel(state.output_dir / "best", run_config.save_model)
+        if summaries:  # the chief's work
+            best = BestModel(state.output_dir / "best", run_config.save_model)
+            best.recall(state.step)
+            self._best = best if run_config.keep_best else None
         self._stopped = self._diverged = None
         self._started = time.monotonic()
 
     def begin(self):
         """Does what is due before the first update; returns whether there is one to do."""
         self.rhythm.begin(self)
-        if self._best:
-            self._best.recall(self.state.step)
         self._recall_evaluations()
         return self.goes_on(self.state.step)
 

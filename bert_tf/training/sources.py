@@ -10,6 +10,7 @@ from bert_tf.checkpoints.model_folder import CHECKPOINT, LoadedModel, load_model
 from bert_tf.config import BertConfig
 from bert_tf.data.features import fingerprint
 from bert_tf.errors import UserError
+from bert_tf.training.best import EVALUATION_FILE
 from bert_tf.training.state import STATE_FILE
 
 
@@ -39,7 +40,8 @@ def check_output_dir(options, output_dir, leftovers=()):
         named = [options.bert_config_file, options.vocab_file]
         named = {pathlib.Path(file).resolve() for file in named if file}
         own = [forms.CONFIG_FILE, forms.VOCAB_FILE, forms.TASK_FILE, *weights, *leftovers]
-        own += [] if options.keep_best else ["best"]
+        if not (output_dir / "best" / EVALUATION_FILE).exists():
+            own.append("best")  # else of a run killed before its first state, which begins anew
         names += [name for name in own if (output_dir / name).resolve() not in named]
     forms.check_no_other_form(output_dir, names)
 

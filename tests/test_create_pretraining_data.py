@@ -137,7 +137,7 @@ def test_json_lines_in_both_formats(vocab_file, tmp_path, caplog):
     tokens = {corpus.vocab.tokens[i] for i in np.unique(corpus.read("train", np.arange(3)))}
     assert tokens == {"[CLS]", "[SEP]", *" ".join(texts).split()}
     assert corpus.manifest["documents"] == 60
-    assert "60 documents in 1 files, read as jsonl" in caplog.text
+    assert "60 documents in 1 file, read as jsonl" in caplog.text
     report = create.run(options(**flags, output_file=tmp_path / "a.tfrecord", dupe_factor=1))
     assert "examples of 60 documents" in report
 
@@ -146,7 +146,10 @@ def test_json_lines_in_both_formats(vocab_file, tmp_path, caplog):
     ("content", "warning"),
     [
         ("good film\n" * 9, "the text is one document: pairs that are labelled random are not"),
-        ("good film\n\n" * 9, "9 of 9 documents have one sentence, and all their next-sentence"),
+        (
+            "good film\n\n" * 9,
+            "9 of 9 documents consist of one sentence, so that all their next-sentence",
+        ),
         ("good film\nbad film\n\n" * 9, None),
     ],
 )

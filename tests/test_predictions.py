@@ -108,7 +108,7 @@ def test_ids_that_are_missing_or_there_twice(trained, tmp_path, caplog):
         predict(trained, path, tmp_path / "out")
     write(path, [("a", "good"), ("b", "bad"), ("a", "film")])
     assert len(predict(trained, path, tmp_path / "out")) == 3
-    assert "1 ids stand in several rows, such as 'a' in lines 2 and 4" in caplog.text
+    assert "1 row has the id of a row before, such as 'a' in lines 2 and 4" in caplog.text
 
 
 def test_a_task_names_its_rows_as_its_file_does(folder, trained, tmp_path):

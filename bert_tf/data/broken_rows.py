@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from bert_tf.data.table import counted
+
 
 def mend(table, texts, width=None, ids=None):
     """Joins neighbouring lines with too few columns that are the parts of one row.
@@ -40,7 +42,8 @@ def mend(table, texts, width=None, ids=None):
     if not mended:
         return table
     lines = ", ".join(f"{a}-{b}" for a, b in mended[:5]) + (", ..." if len(mended) > 5 else "")
-    remark = f"{len(mended)} rows broken by a line end in a text are joined again: lines {lines}"
+    broken = counted(len(mended), "row broken", "rows broken")
+    remark = f"{broken} by a line end in a text, now joined with a space: lines {lines}"
     return dataclasses.replace(table, rows=rows, numbers=numbers, remarks=[*table.remarks, remark])
 
 

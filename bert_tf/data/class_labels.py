@@ -8,7 +8,7 @@ import unicodedata
 import numpy as np
 from absl import logging
 
-from bert_tf.data.table import shown
+from bert_tf.data.table import counted, shown
 from bert_tf.errors import UserError
 
 MISSING = frozenset({"-", "nan", "null", "<na>", "#n/a", "n/a"})
@@ -42,9 +42,10 @@ def discover(table, column):
     _refuse_header(table, texts)
     for text, row in rows.items():
         if text.casefold() in MISSING:
+            have_it = counted(texts.count(text), "row that has", "rows that have")
             raise UserError(
                 f"{table.where(row)}: column {column!r} is {shown(text)}, which is no label: delete"
-                f" the {texts.count(text)} rows that have it, {_REMEDY}"
+                f" the {have_it} it, {_REMEDY}"
             )
     if len(rows) > max(_MANY, len(texts) // 2):
         raise UserError(

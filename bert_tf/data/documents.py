@@ -11,7 +11,7 @@ from absl import logging
 
 from bert_tf.data.broken_rows import mend
 from bert_tf.data.readers import read_csv, read_tsv
-from bert_tf.data.table import separator_hint, shown
+from bert_tf.data.table import counted, separator_hint, shown
 from bert_tf.data.task import FileTask, SplitFile
 from bert_tf.errors import UserError
 
@@ -91,7 +91,8 @@ class DocumentTask(FileTask):
             return cells[0]
         empty = sum(not cell.strip() for column in cells for cell in column)
         if empty:
-            logging.warning("%s: %d cells of text are empty", table.path, empty)
+            cells_are = counted(empty, "cell of text is", "cells of text are")
+            logging.warning("%s: %s empty", table.path, cells_are)
         return [self.joint.join(filter(str.strip, row)) for row in zip(*cells, strict=True)]
 
 

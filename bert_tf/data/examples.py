@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 
 from bert_tf.data.class_labels import MISSING
-from bert_tf.data.table import shown
+from bert_tf.data.table import counted, shown
 from bert_tf.errors import UserError
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -106,7 +106,8 @@ def make_examples(table, *, text_a, text_b=None, label=None, ids=None, parse_lab
     if ids is not None and label is None:
         _check_ids(table, examples.ids, ids)
     if examples.empty_texts:
-        logging.warning("%s: %d texts are empty", table.path, examples.empty_texts)
+        empty = counted(examples.empty_texts, "text is", "texts are")
+        logging.warning("%s: %s empty", table.path, empty)
     return examples
 
 
@@ -181,7 +182,8 @@ def _check_ids(table, ids, column):
     if again:
         row, found = again[0], ids[again[0]]
         logging.warning(
-            "%s: %d ids stand in several rows, such as %s in lines %d and %d: tell their"
-            " predictions apart by the line",
-            table.path, len(again), shown(found), table.numbers[first[found]], table.numbers[row],
+            "%s: %s the id of a row before, such as %s in lines %d and %d: tell their predictions"
+            " apart by the line",
+            table.path, counted(len(again), "row has", "rows have"), shown(found),
+            table.numbers[first[found]], table.numbers[row],
         )  # fmt: skip

@@ -9,6 +9,7 @@ import collections
 import dataclasses
 import re
 
+from bert_tf.data.table import counted
 from bert_tf.errors import UserError
 
 _CELL = re.compile(r'"([^"]*(?:""[^"]*)*)"(?=\t|\r?\n|\Z)|([^"\t\n]*)(?=\t|\n|\Z)')
@@ -66,8 +67,8 @@ def unquoted(path, text, lines, header):
     empty = one_column and any(quoted.rows[row] == [""] for row, _, _ in quoted.cells)
     if quoted.nested or breaks or empty or _has_quoted_column(quoted, header, fits):
         remark = (
-            f"{len(quoted.cells)} cells are in quotes, the first in line {first}: read without"
-            " them, as pandas and spreadsheets write them"
+            f"{counted(len(quoted.cells), 'cell is', 'cells are')} in quotes, the first in line"
+            f" {first}: read without them, as pandas and spreadsheets write them"
         )
         return quoted.rows, quoted.numbers, [remark]
     if quoted.broken and not (fits and (header or len(quoted.rows[0]) == len(raw[0]))):
@@ -127,8 +128,9 @@ def _is_even(rows):
 
 def _kept(quoted, first):
     return (
-        f"{len(quoted.cells)} cells begin and end with a quote, the first in line {first}; the"
-        f" quotes are taken as part of the text: if they are not, {_REMEDY}"
+        f"{counted(len(quoted.cells), 'cell begins and ends', 'cells begin and end')} with a quote,"
+        f" the first in line {first}; the quotes are taken as part of the text: if they are not,"
+        f" {_REMEDY}"
     )
 
 

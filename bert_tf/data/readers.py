@@ -8,7 +8,7 @@ import re
 from bert_tf.data.file_kinds import kind_of
 from bert_tf.data.json_lines import parse_object, text_of
 from bert_tf.data.quotes import unquoted
-from bert_tf.data.table import Table
+from bert_tf.data.table import Table, counted
 from bert_tf.errors import UserError
 
 MAX_LINE = 1_000_000
@@ -185,7 +185,7 @@ def _spaced_quotes(text, rows, numbers):
     if not found:
         return []
     return [
-        f"{len(found)} rows have cells with a space before their quotes, the first in line"
+        f"{counted(len(found), 'row has', 'rows have')} a space before a quote, the first in line"
         f" {found[0]}: both are taken as text; write no spaces behind the commas"
     ]
 

@@ -91,7 +91,8 @@ class Table:
         if all(empty):
             raise UserError(f"{self.path}: nothing but empty rows, expected examples")
         first = self.numbers[empty.index(True)]
-        remark = f"{sum(empty)} rows of empty cells are left out, the first at line {first}"
+        rows = counted(sum(empty), "row of empty cells is", "rows of empty cells are")
+        remark = f"{rows} left out, the first in line {first}"
         kept = self.select([i for i, is_empty in enumerate(empty) if not is_empty])
         return dataclasses.replace(kept, remarks=[*self.remarks, remark])
 
@@ -116,6 +117,11 @@ def other_separator(table):
         if len(counts) == 1 and counts != {0}:
             return f"each line is one text, and has as many {name}: do they separate columns?"
     return ""
+
+
+def counted(count, one, several):
+    """Returns a count and what agrees with it: '1 row is', '2 rows are'."""
+    return f"{count} {one if count == 1 else several}"
 
 
 def shown(value):

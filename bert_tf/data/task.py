@@ -9,7 +9,7 @@ from absl import logging
 from bert_tf.data.broken_rows import mend
 from bert_tf.data.examples import label_indices, make_examples, scores
 from bert_tf.data.readers import read_tsv
-from bert_tf.data.table import separator_hint, shown
+from bert_tf.data.table import counted, separator_hint, shown
 from bert_tf.errors import UserError
 
 
@@ -145,8 +145,11 @@ class FileTask(Task):
             labels = table.column(spec.label)
             keep = [i for i, found in enumerate(labels) if found != self.unlabelled]
             if len(keep) < len(table):
-                skipped = len(table) - len(keep)
-                logging.warning("%s: %d rows without agreed label skipped", path, skipped)
+                skipped = counted(len(table) - len(keep), "row is", "rows are")
+                logging.warning(
+                    "%s: %s left out, whose label is %r: the annotators did not agree",
+                    path, skipped, self.unlabelled,
+                )  # fmt: skip
                 table = table.select(keep)
         return table
 
@@ -220,10 +223,11 @@ def _without_short_rows(table):
     if skipped > 0.01 * len(table):
         raise UserError(
             f"{table.where(first)}: found {len(table.rows[first])} of {width} columns;"
-            f" {skipped} of {len(table)} rows are like that, and no more than 1 % may be"
+            f" {counted(skipped, 'row is', 'rows are')} like that, of {len(table)}, and no more"
+            " than 1 % may be: a line end or a tab inside a text? Write spaces for them"
         )
     logging.warning(
-        "%s: skipped %d rows of fewer than %d columns, the first at line %d",
-        table.path, skipped, width, table.numbers[first],
+        "%s: %s of fewer than %d columns left out, the first in line %d",
+        table.path, counted(skipped, "row", "rows"), width, table.numbers[first],
     )  # fmt: skip
     return table.select(keep)

@@ -27,7 +27,8 @@ def test_a_row_broken_in_its_middle_is_joined_with_a_space(tmp_path, caplog):
     assert list(examples.lines) == [2, 3, 4, 6]
     assert (examples.text_a[2], examples.text_b[2]) == ("first half of it", "other")
     assert (
-        "test.tsv: 1 rows broken by a line end in a text are joined again: lines 4-5" in caplog.text
+        "test.tsv: 1 row broken by a line end in a text, now joined with a space: lines 4-5"
+        in caplog.text
     )
 
 
@@ -59,7 +60,7 @@ def test_training_files_skip_what_cannot_be_joined(tmp_path, caplog):
     examples = get_task("qqp").read(tmp_path, "train")
     assert len(examples) == 201
     assert examples.text_a[100] == "first half"
-    assert "skipped 1 rows of fewer than 6 columns, the first at line 105" in caplog.text
+    assert "1 row of fewer than 6 columns left out, the first in line 105" in caplog.text
 
 
 @pytest.mark.parametrize("task", ["rte", "mrpc", "qnli", "sts-b", "sst-2", "cola", "mnli"])

@@ -32,7 +32,7 @@ def test_empty_rows_below_the_table_are_left_out_and_counted(tmp_path, rows, cap
     task = custom_task(path, **NAMED)
     assert task.labels == ("neg", "pos")
     assert task.read(None, "train").text_a == ["a", "b"]
-    assert "rows of empty cells are left out, the first at line 4" in caplog.text
+    assert " left out, the first in line 4" in caplog.text
 
 
 def test_empty_rows_of_a_test_file_are_answered(tmp_path):

@@ -110,7 +110,7 @@ def test_empty_cells_are_counted_and_left_out(tmp_path, warnings):
     assert get_task("ag").read(tmp_path, "train").text_a == ["title", "text", "", "a - b"]
     assert warnings == [
         f"{tmp_path / 'train.csv'}: 4 cells of text are empty",
-        f"{tmp_path / 'train.csv'}: 1 texts are empty",
+        f"{tmp_path / 'train.csv'}: 1 text is empty",
     ]
 
 

@@ -48,7 +48,7 @@ def test_csv_quotes_and_embedded_line_ends(tmp_path):
 def test_csv_quotes_behind_spaces_are_text_and_told(tmp_path):
     table = read_csv(write(tmp_path / "a.csv", 'text,label\n"a, b",1\nc, "0"\n'))
     assert table.rows == [["a, b", "1"], ["c", ' "0"']]
-    assert table.remarks[0].startswith("1 rows have cells with a space before their quotes")
+    assert table.remarks[0].startswith("1 row has a space before a quote")
     assert "the first in line 3" in table.remarks[0]
     assert not read_csv(write(tmp_path / "a.csv", 'text,label\n"a, ""b""",1\n')).remarks
 

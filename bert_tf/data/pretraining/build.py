@@ -17,6 +17,7 @@ from bert_tf.data.pretraining import shards
 from bert_tf.data.pretraining.encoding import encode_pieces
 from bert_tf.data.pretraining.packing import Packer
 from bert_tf.data.pretraining.text import TextReader
+from bert_tf.data.table import counted
 from bert_tf.errors import UserError
 
 _SECONDS_BETWEEN_REPORTS = 10.0
@@ -165,8 +166,9 @@ def _check_rows(input_files, packer, splits, validation_fraction):
     if not all(splits[split]["rows"] for split in needed):
         hint = "; --validation_fraction=0 holds nothing out" if len(needed) > 1 else ""
         raise UserError(
-            f"{where}: the corpus has {documents} document(s) of {tokens} tokens, too few for a row"
-            f" of {packer.seq_length} tokens in each of {' and '.join(needed)}{hint}"
+            f"{where}: the corpus has {counted(documents, 'document', 'documents')} of"
+            f" {counted(tokens, 'token', 'tokens')}, too few for a row of {packer.seq_length}"
+            f" tokens in each of {' and '.join(needed)}{hint}"
         )
 
 

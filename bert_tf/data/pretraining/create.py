@@ -20,6 +20,7 @@ from bert_tf.data.pretraining.google_instances import (
 from bert_tf.data.pretraining.google_records import serialize, write_records
 from bert_tf.data.pretraining.text import TextReader, find_files
 from bert_tf.data.pretraining.vocabulary import learn_vocab
+from bert_tf.data.table import counted
 from bert_tf.tokenization.tokenizer import BertTokenizer
 from bert_tf.tokenization.vocab import load_vocab
 
@@ -98,7 +99,7 @@ def _write_google(options, input_files, tokenizer):
     finally:
         reader.report()  # an empty corpus may be one that was read in a wrong format
     warn_of_pairs(documents)
-    logging.info("%d documents: making instances", len(documents))
+    logging.info("%s: making instances", counted(len(documents), "document", "documents"))
     maker = InstanceMaker(documents, tokenizer.vocab, recipe)
     records = maker.instances(lambda instance: serialize(to_example(instance, recipe)))
     write_records(records, paths)

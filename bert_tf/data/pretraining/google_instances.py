@@ -110,8 +110,8 @@ def warn_of_pairs(documents):
         )
     elif 2 * single >= len(documents):
         logging.warning(
-            "%d of %d documents have one sentence, and all their next-sentence pairs are random:"
-            " write a sentence per line, and blank lines between documents only",
+            "%d of %d documents consist of one sentence, so that all their next-sentence pairs are"
+            " random: write a sentence per line, and blank lines between documents only",
             single, len(documents),
         )  # fmt: skip
 

@@ -9,6 +9,7 @@ import os
 from absl import logging
 
 from bert_tf.data.pretraining import layouts
+from bert_tf.data.table import counted
 from bert_tf.errors import UserError
 
 INPUT_FORMATS = ("auto", *layouts.SPLITTERS)
@@ -118,13 +119,15 @@ class TextReader:
         """Logs the formats and the documents that were read, and warns of doubtful formats."""
         kinds = sorted(set(self.formats.values()))
         logging.info(
-            "%d documents in %d files, read as %s (--input_format=%s)",
-            self.documents, len(self.formats), " and ".join(kinds), self._input_format,
+            "%s in %s, read as %s (--input_format=%s)",
+            counted(self.documents, "document", "documents"),
+            counted(len(self.formats), "file", "files"), " and ".join(kinds), self._input_format,
         )  # fmt: skip
         for file, doubt in list(self.doubts.items())[:_REPORTED]:
             logging.warning("%s: %s", file, doubt)
         if len(self.doubts) > _REPORTED:
-            logging.warning("%d more files are like that", len(self.doubts) - _REPORTED)
+            more = counted(len(self.doubts) - _REPORTED, "more file is", "more files are")
+            logging.warning("%s like that", more)
 
     def pieces(self):
         """Yields the `Piece`s of all documents that have any text, in order.

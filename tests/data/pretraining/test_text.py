@@ -198,7 +198,9 @@ def test_reports_name_formats_and_doubts(write, caplog, content, input_format, w
     reader.report()
     kind = reader.formats[str(path)]
     messages = [record.getMessage() for record in caplog.records]
-    assert messages[0].startswith(f"{count} documents in 1 files, read as {kind} (")
+    assert messages[0].startswith(
+        f"{count} document{'' if count == 1 else 's'} in 1 file, read as {kind} ("
+    )
     assert len(messages) == (1 if warning is None else 2)
     if warning:
         assert messages[1].startswith(f"{path}: {warning}")

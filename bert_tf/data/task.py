@@ -128,7 +128,7 @@ class FileTask(Task):
         table = self.read_rows(path, spec)
         self._check_header(table, spec)
         if table.header:
-            table = mend(table, (spec.text_a, spec.text_b), ids=spec.ids)
+            table = mend(table, (spec.text_a, spec.text_b), ids=_ids_of(table, spec))
         if spec.label is None:
             _refuse_damaged_rows(table, spec)
         else:
@@ -164,7 +164,7 @@ class FileTask(Task):
             text_a=spec.text_a,
             text_b=spec.text_b,
             label=spec.label,
-            ids=spec.ids,
+            ids=_ids_of(table, spec),
             parse_labels=self.parse_labels,
         )
 
@@ -187,7 +187,10 @@ class FileTask(Task):
                 f" names {', '.join(names)}{separator_hint(table.header)}"
             )
         for name in missing:
-            table.index_of(name)  # raises, naming what the header has
+            if name != spec.ids:
+                table.index_of(name)  # raises, naming what the header has
+        if spec.label is None and spec.ids is not None and _ids_of(table, spec) is None:
+            table.remarks.append(f"has no column {spec.ids!r}: its rows are numbered from 0")
         label = spec.label
         if isinstance(label, int) and len(table.header) > label and self.labels:
             known = {*self.labels, *dict(self.label_aliases)}
@@ -198,11 +201,18 @@ class FileTask(Task):
                 )
 
 
+def _ids_of(table, spec):
+    """The column that names the rows, None if there is none; "idx" is what `datasets` calls it."""
+    if not isinstance(spec.ids, str):
+        return spec.ids
+    return next((name for name in (spec.ids, "idx") if name in table.header), None)
+
+
 def _refuse_damaged_rows(table, spec):
     """Raises `UserError` for a row to predict that lacks a text, or has a tab in one."""
     if table.header is None:
         return
-    columns = (spec.text_a, spec.text_b, spec.ids)
+    columns = (spec.text_a, spec.text_b, _ids_of(table, spec))
     needed = 1 + max(table.index_of(column) for column in columns if column is not None)
     for index, row in enumerate(table.rows):
         if len(row) < needed or any(row[table.width :]):

@@ -319,7 +319,7 @@ def test_slices_are_examples(tmp_path):
         ("sst-2", ["fine film\t1", "b\t0"], 1, "the header is missing"),
         ("sst-2", ["sentence\tlabels", "b\t0"], 1, "no column 'label'"),
         ("cola", ["gj\t1\t\ta", "gj\tx\t\tb"], 2, "unknown label 'x'"),
-        ("cola", ["gj\t1\t\ta", "", "gj\t1\t\tb"], 2, "found 1 of at least 4 columns"),
+        ("cola", ["gj\t1\t\ta", "", "gj\t1\t\tb"], 2, "the line is blank, .*: delete it"),
         ("rte", [RTE, "0\ta\tb"], 2, "found 3 of at least 4 columns"),
         ("sts-b", [f"{STSB}\tscore", stsb_row(0, "high")], 2, "score 'high', expected"),
         ("sts-b", [f"{STSB}\tscore", stsb_row(0, "nan")], 2, "score 'nan', expected"),
@@ -349,3 +349,16 @@ def test_missing_files_folders_splits_and_languages(tmp_path):
         get_task("xnli", language="sw").read(tmp_path, "dev")
     with pytest.raises(UserError, match=r"--xnli_language=../x"):
         get_task("xnli", language="../x")
+
+
+def test_files_without_the_column_of_ids(tmp_path, caplog):
+    rows = "a\tb\tentailment\t7\nc\td\tnot_entailment\t5\n"
+    header = "sentence1\tsentence2\tlabel\t"
+    (tmp_path / "train.tsv").write_text(f"{header}more\n{rows}")
+    assert get_task("rte").read(tmp_path, "train").labels.tolist() == [1, 0]
+    (tmp_path / "test.tsv").write_text(f"{header}idx\n{rows}")
+    assert list(get_task("rte").read(tmp_path, "test").ids) == ["7", "5"]
+    assert not caplog.text
+    (tmp_path / "test.tsv").write_text(f"{header}more\n{rows}")
+    assert list(get_task("rte").read(tmp_path, "test").ids) == ["0", "1"]
+    assert "test.tsv: has no column 'index': its rows are numbered from 0" in caplog.text

@@ -2,6 +2,7 @@
 
 import collections
 import gzip
+import html
 import re
 import zlib
 
@@ -123,6 +124,11 @@ def structured(first):
     return "jsonl" if re.match(r'\{\s*"', first) else None
 
 
+def marked_up(first):
+    """Returns whether a file's first line (str) with text begins with a tag of HTML or XML."""
+    return bool(re.match("<[a-zA-Z!][^<>]*>", first)) and not structured(first)
+
+
 def doubtful(beginning):
     """Returns why the blank lines in a file's first lines may not part documents, else None.
 
@@ -164,17 +170,24 @@ def _split_blank_lines(lines):
 
 
 def _split_wikiextractor(lines):
-    inside, title = False, False
+    inside, title, tag = False, False, ""
     for text, ended in lines:
         if text.startswith("<doc "):
-            inside = title = True
+            if inside:
+                yield None
+            inside, title, tag = True, True, text
         elif text == "</doc>":
             inside = False
             yield None
         elif inside and text:
-            if not title:
+            if not (title and _is_title(text, tag)):
                 yield text
             title = title and not ended
+
+
+def _is_title(text, tag):
+    """Whether a document's first line is its tag's title; any is, where the tag has none."""
+    return "title=" not in tag or any(f'title="{t}"' in tag for t in (text, html.escape(text)))
 
 
 def _split_jsonl(lines):

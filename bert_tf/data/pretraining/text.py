@@ -123,6 +123,13 @@ class TextReader:
             counted(self.documents, "document", "documents"),
             counted(len(self.formats), "file", "files"), " and ".join(kinds), self._input_format,
         )  # fmt: skip
+        if self._input_format == "auto" and {"lines", "blank_lines"} <= set(kinds):
+            first = {kind: file for file, kind in reversed(self.formats.items())}
+            logging.warning(
+                "%s is read as a document per line, %s as documents with blank lines between them:"
+                " if they are alike, give --input_format=lines or --input_format=blank_lines",
+                first["lines"], first["blank_lines"],
+            )  # fmt: skip
         for file, doubt in list(self.doubts.items())[:_REPORTED]:
             logging.warning("%s: %s", file, doubt)
         if len(self.doubts) > _REPORTED:
@@ -157,6 +164,8 @@ class TextReader:
             doubt = layouts.doubtful(beginning) if found == "blank_lines" else None
             if lines.file.removesuffix(".gz").endswith((".csv", ".tsv")):
                 self.doubts[lines.file] = "a table by its name: all of its columns are read as text"
+            elif layouts.marked_up(next(filter(None, map(str.strip, beginning)), "")):
+                self.doubts[lines.file] = "begins with a tag: all of its tags are read as text"
             elif doubt:
                 self.doubts[lines.file] = (
                     f"{doubt}: read as documents with blank lines between them; if each line is a"

@@ -48,6 +48,24 @@ def test_wikiextractor_blocks_lose_their_titles(write):
     assert documents(path) == (["It is blue. It eats.", "It is brown."], "wikiextractor")
 
 
+def test_wikiextractor_blocks_without_titles_keep_their_first_line(write):
+    path = write(
+        '<doc id="1" title="Lobster">\n\nIt is blue.\nIt eats.\n'
+        '<doc id="2" title="A &quot;B&quot;">\nA "B"\n\nIt is brown.\n</doc>\n'
+    )
+    assert documents(path)[0] == ["It is blue. It eats.", "It is brown."]
+
+
+def test_files_of_both_plain_formats_are_worth_a_warning(write, caplog):
+    paths = [str(write("a\nb\n\nc\n", "0")), str(write("d\ne\n", "1"))]
+    for input_format in ("blank_lines", "auto"):
+        caplog.clear()
+        reader = TextReader(paths, input_format)
+        list(reader.pieces())
+        reader.report()
+        assert ("1 is read as a document per line" in caplog.text) == (input_format == "auto")
+
+
 def test_compressed_text_and_byte_order_mark(write):
     path = write(gzip.compress("\ufeffa b\nc\n".encode()), "text.txt.gz")
     assert documents(path)[0] == ["a b", "c"]
@@ -187,6 +205,7 @@ def test_a_nul_byte_in_text(write):
         (("a b.\n" * 20 + "\n") * 3, "auto", None),  # a sentence per line
         ("a.\n\nb. C d.\n\nc\n", "auto", None),
         (jsonl("a"), "lines", "looks like jsonl, read as --input_format=lines"),
+        ("<p>a</p>\n<p>b</p>\n", "auto", "begins with a tag: all of its tags are read as text"),
         ("a\n", "wikiextractor", "looks like plain text, read as --input_format=wikiextractor"),
     ],
 )

@@ -14,6 +14,7 @@ from bert_tf.data.task import Task
 from bert_tf.errors import UserError
 
 COLUMNS = ("text_column", "text_pair_column", "label_column", "id_column")
+_BLANK_HINT = ": the line is blank: delete it"
 _QUOTES_HINT = ": texts with a line end or a separator in them must be in quotes"
 
 
@@ -94,8 +95,8 @@ def custom_task(
         None numbers them, from 0.
 
     Raises:
-      UserError: text_column is missing, names and numbers are mixed, there is no file to take the
-        labels from, or what `class_labels.discover` raises.
+      UserError: text_column is missing or the label's, names and numbers are mixed, there is no
+        file to take the labels from, or what `class_labels.discover` raises.
     """
     if text_column in (None, ""):
         raise UserError("--text_column is required: the column with the text")
@@ -107,6 +108,11 @@ def custom_task(
     if len(numbered) > 1:
         given = ", ".join(column for column in columns if column is not None)
         raise UserError(f"--text_column, --label_column: {given}: give all by name or by number")
+    if columns[2] is not None and columns[2] in columns[:2]:
+        raise UserError(
+            f"--label_column={columns[2]}: is the column of a text, too, which would tell the"
+            " label: name another one"
+        )
     if regression:
         labels = None
     elif labels is None:
@@ -141,7 +147,10 @@ def _read(path, texts, label=None, ids=None):
     table = read_table(path, header=not numbered, keys=columns)
     if label is not None:
         table = table.without_empty_rows()
-    if table.header is not None and not set(columns) - set(table.header):
+    table = table.without_empty_ends()
+    if table.header is not None:
+        for column in columns:
+            table.index_of(column)  # raises, naming what the header has
         table = mend(table, texts, ids=ids)
     width, remarks = table.width, "".join(f" ({remark})" for remark in table.remarks)
     for index, row in enumerate(table.rows):
@@ -149,7 +158,7 @@ def _read(path, texts, label=None, ids=None):
             like = f"line {table.numbers[0]}" if table.header is None else "the header"
             raise UserError(
                 f"{table.where(index)}: columns: found {len(row)}, expected {width} as in {like}"
-                f"{separator_hint(row) or _QUOTES_HINT}{remarks}"
+                f"{_BLANK_HINT if row == [''] else separator_hint(row) or _QUOTES_HINT}{remarks}"
             )
     return table
 

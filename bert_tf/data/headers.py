@@ -41,6 +41,13 @@ def check_first_row(table, labels, *, text, label=None, ids=None):
                 f"{table.where(0)}: found {shown(first)} in column {column}, and none like it"
                 f" below: {_REMEDY}"
             )
+    numbers = list(map(str, range(table.width)))
+    if table.rows[0] in (numbers, ["", *numbers[:-1]]):
+        remark = (
+            f"line {table.numbers[0]} is {shown(', '.join(table.rows[0]))}, as pandas writes a"
+            " header of columns without names, and is read as a row: delete it if it is none"
+        )
+        return dataclasses.replace(table, remarks=[*table.remarks, remark])
     first, *others = table.column(text)
     if re.fullmatch(r"[^\W\d]\w*", first) and all(" " in other for other in others):
         remark = f"line {table.numbers[0]} has the text {shown(first)}: {_REMEDY}"

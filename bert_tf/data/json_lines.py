@@ -5,6 +5,8 @@ import json
 from bert_tf.data.table import shown
 from bert_tf.errors import UserError
 
+_LINES_HINT = ": write each object in a line of its own (pandas: orient='records', lines=True)"
+
 
 def parse_object(line, where):
     """Returns the JSON object (dict) in `line`; `where` ('path:line') begins the messages.
@@ -17,9 +19,12 @@ def parse_object(line, where):
     except RecursionError as e:
         raise UserError(f"{where}: JSON nested too deeply, expected a flat object") from e
     except ValueError as e:
-        raise UserError(f"{where}: not valid JSON: {e}: {shown(line)}") from e
+        fault = f"{e.msg} at character {e.pos + 1}" if isinstance(e, json.JSONDecodeError) else e
+        hint = _LINES_HINT if line.strip()[:1] == "[" or line.strip() == "{" else ""
+        raise UserError(f"{where}: not valid JSON: {fault}: {shown(line)}{hint}") from e
     if not isinstance(value, dict):
-        raise UserError(f"{where}: expected a JSON object per line, found {shown(line)}")
+        hint = _LINES_HINT if isinstance(value, list) else ""
+        raise UserError(f"{where}: expected a JSON object per line, found {shown(line)}{hint}")
     return value
 
 
@@ -41,8 +46,10 @@ def text_of(row, key, where):
         return value
     if isinstance(value, bool | int | float):
         return json.dumps(value)
-    kind = "null" if value is None else type(value).__name__
-    raise UserError(f"{where}: {key!r} is {kind}, expected text or a number")
+    kind = {type(None): "null", list: "a list", dict: "an object"}[type(value)]
+    raise UserError(
+        f"{where}: {key!r} is {kind}, expected text or a number: fill it in or delete the line"
+    )
 
 
 def _not_json(constant):

@@ -2,7 +2,8 @@
 
 GLUE's files never do: a quote is a character like any other there. Who writes quotes (pandas,
 spreadsheets) quotes each cell that holds a quote and doubles it, so that a file with one quote
-elsewhere is none of these; and what is quoted without need is quoted in a whole column.
+elsewhere is none of these; what is quoted without need is quoted in a whole column; and
+spreadsheets quote each cell with a comma, too.
 """
 
 import collections
@@ -65,7 +66,8 @@ def unquoted(path, text, lines, header):
     breaks = quoted.broken and not one_column and not fits and _is_even(quoted.rows)
     # In a single column an empty cell must be in quotes, or its row would be a blank line.
     empty = one_column and any(quoted.rows[row] == [""] for row, _, _ in quoted.cells)
-    if quoted.nested or breaks or empty or _has_quoted_column(quoted, header, fits):
+    explained = quoted.nested or breaks or empty or _has_quoted_commas(quoted)
+    if explained or _has_quoted_column(quoted, header, fits):
         remark = (
             f"{counted(len(quoted.cells), 'cell is', 'cells are')} in quotes, the first in line"
             f" {first}: read without them, as pandas and spreadsheets write them"
@@ -119,6 +121,15 @@ def _has_quoted_column(quoted, header, fits):
     several = rows > 1 or len(quoted.cells) == len(quoted.rows[0]) > 1
     named = header and 0 in with_quotes
     return (named or (several and not fits)) and rows in counts.values()
+
+
+def _has_quoted_commas(quoted):
+    """Whether the cells in quotes are those with commas, as spreadsheets save tabbed text."""
+    with_quotes = {(row, column) for row, column, _ in quoted.cells}
+    with_commas = {
+        (i, j) for i, row in enumerate(quoted.rows) for j, cell in enumerate(row) if "," in cell
+    }
+    return len(with_quotes) > 1 and not quoted.broken and with_quotes == with_commas
 
 
 def _is_even(rows):

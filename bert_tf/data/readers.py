@@ -148,7 +148,7 @@ def _read_text(path):
     if nul >= 0:
         raise UserError(
             f"{path}:{_line_of(data, nul)}: found a NUL byte, expected UTF-8 text"
-            f" ({kind or 'damaged, or UTF-16?'})"
+            f" ({kind or 'damaged, or UTF-16?'}){_remedy(kind)}"
         )
     try:
         text = data.decode("utf-8-sig")
@@ -157,7 +157,7 @@ def _read_text(path):
         start = e.start + (3 if data.startswith(b"\xef\xbb\xbf") else 0)
         raise UserError(
             f"{path}:{_line_of(data, start)}: found byte 0x{data[start]:02x}, expected UTF-8 text"
-            f"{f' ({kind})' if kind else ''}"
+            f"{f' ({kind})' if kind else ''}{_remedy(kind)}"
         ) from e
     if "\r" in text and "\n" not in text:
         raise UserError(f"{path}:1: lines end in CR alone, expected LF or CRLF")
@@ -171,6 +171,13 @@ def _read_text(path):
                 f" {MAX_LINE} at most"
             )
     return text
+
+
+def _remedy(kind):
+    """What to do with a file of another `kind` (str or None, see `kind_of`)."""
+    if kind is not None and kind.startswith("compressed"):
+        return ": unpack it"
+    return ": save it as UTF-8 text (in Excel: CSV UTF-8)"
 
 
 def _spaced_quotes(text, rows, numbers):

@@ -67,6 +67,11 @@ class Table:
         except IndexError:
             short = next(i for i, row in enumerate(self.rows) if len(row) <= index)
             found = len(self.rows[short])
+            if self.rows[short] == [""]:
+                raise UserError(
+                    f"{self.where(short)}: the line is blank, expected at least {index + 1}"
+                    " columns: delete it"
+                ) from None
             name = f" ({column!r} is number {index + 1})" if isinstance(column, str) else ""
             raise UserError(
                 f"{self.where(short)}: found {found} of at least {index + 1} columns{name}:"
@@ -95,6 +100,14 @@ class Table:
         remark = f"{rows} left out, the first in line {first}"
         kept = self.select([i for i, is_empty in enumerate(empty) if not is_empty])
         return dataclasses.replace(kept, remarks=[*self.remarks, remark])
+
+    def without_empty_ends(self):
+        """Returns a `Table` without the empty cells that rows have behind the last column."""
+        width = self.width
+        if all(len(row) <= width for row in self.rows):
+            return self
+        rows = [row if any(row[width:]) else row[:width] for row in self.rows]
+        return dataclasses.replace(self, rows=rows)
 
 
 def separator_hint(cells):

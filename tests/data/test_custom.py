@@ -77,6 +77,7 @@ def test_fine_tuned_folder_keeps_the_labels(tmp_path):
         ({"text_column": None}, "--text_column is required"),
         ({"label_column": None}, "--label_column is required"),
         ({"label_column": "stars"}, "data.csv:1: no column 'stars' in the header: found 'text'"),
+        ({"text_column": "label"}, "--label_column=label: is the column of a text, too"),
         ({"label_column": "2"}, "give all by name or by number"),
         ({"labels": ["pos"]}, "--labels=pos: expected two or more different labels"),
         ({"labels": ["pos", "pos"]}, "--labels=pos,pos: expected two or more different"),
@@ -103,6 +104,8 @@ def test_wrong_flags(tmp_path, arguments, message):
         ("text\tlabel\na\t1\nb\t1\n", "every row has the label '1'"),
         ("text\tlabel\na\t1\nb\t0\t2\n", "a.tsv:3: columns: found 3, expected 2 as in the header"),
         ("text\tlabel\na\t1\nb\n", "a.tsv:3: columns: found 1, expected 2"),
+        ("text\tlabel\na\t1\n\nb\t0\n", "a.tsv:3: .*: the line is blank: delete it"),
+        ("text;label\na, b;1\n", "found 'text;label': one column, separated by semicolons"),
         ("text\tlabel\n" + "".join(f"a\t{i}.5\n" for i in range(50)), "50 different labels"),
     ],
 )
@@ -110,6 +113,21 @@ def test_wrong_training_files(tmp_path, content, message):
     (tmp_path / "a.tsv").write_text(content)
     with pytest.raises(UserError, match=message):
         custom_task(tmp_path / "a.tsv", text_column="text", label_column="label")
+
+
+def test_empty_cells_behind_the_last_column_do_not_count(tmp_path):
+    columns = {"text_column": "text", "label_column": "label"}
+    (tmp_path / "a.csv").write_text("text,label\na,1,,\nb,0,\n")
+    examples = custom_task(tmp_path / "a.csv", **columns).read(None, "train")
+    assert (examples.text_a, examples.labels.tolist()) == (["a", "b"], [1, 0])
+
+
+@pytest.mark.parametrize("content", ["0,1\na b,1\nc,0\n", ",0\n0,a b\n1,c\n"])
+def test_a_header_of_numbers_is_told(tmp_path, content, caplog):
+    (tmp_path / "a.csv").write_text(content)
+    task = custom_task(test_file=tmp_path / "a.csv", text_column=0, labels=["0", "1"])
+    assert len(task.read(None, "test")) == 3
+    assert "as pandas writes a header of columns without names" in caplog.text
 
 
 def test_constant_training_labels_are_refused_even_if_labels_are_given(tmp_path):

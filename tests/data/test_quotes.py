@@ -72,6 +72,13 @@ def test_quotes_of_a_writer_are_taken_off(tmp_path, quoting, end, rows):
     assert re.match(r"(1 cell is|\d+ cells are) in quotes, the first in line", table.remarks[0])
 
 
+def test_spreadsheets_quote_cells_with_commas(tmp_path):
+    table = read_tsv(write(tmp_path, 'text\tlabel\n"well, no"\t0\nfine\t1\n"so, so"\t1\n'))
+    assert table.column("text") == ["well, no", "fine", "so, so"]
+    table = read_tsv(write(tmp_path, 'text\tlabel\n"well, no"\t0\no, k\t1\n"so, so"\t1\n'))
+    assert table.column("text") == ['"well, no"', "o, k", '"so, so"']
+
+
 def test_an_empty_cell_of_a_single_column(tmp_path):
     table = read_tsv(write(tmp_path, 'text\na\n""\n"two\nlines"\n'))
     assert (table.column("text"), list(table.numbers)) == (["a", "", "two\nlines"], [2, 3, 4])

@@ -28,15 +28,17 @@ def parse_object(line, where):
     return value
 
 
-def text_of(row, key, where):
+def text_of(row, key, where, advice=""):
     """Returns what `row` (dict) has under `key` as text; numbers, true and false in JSON's form.
+
+    `advice` ends the message about a key that is not there.
 
     Raises:
       UserError: there is no such key, or null, a list, an object or half a surrogate pair.
     """
     if key not in row:
         keys = ", ".join(shown(k) for k in list(row)[:20])
-        raise UserError(f"{where}: no key {key!r}, expected in every row: found {keys}")
+        raise UserError(f"{where}: no key {key!r}, expected in every row: found {keys}{advice}")
     value = row[key]
     if isinstance(value, str):
         try:

@@ -133,8 +133,8 @@ def other_separator(table):
 
 
 def counted(count, one, several):
-    """Returns a count and what agrees with it: '1 row is', '2 rows are'."""
-    return f"{count} {one if count == 1 else several}"
+    """Returns a count and what agrees with it: '1 row is', '2,000 rows are'."""
+    return f"{count:,} {one if count == 1 else several}"
 
 
 def shown(value):

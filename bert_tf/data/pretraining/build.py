@@ -168,7 +168,8 @@ def _check_rows(input_files, packer, splits, validation_fraction):
         raise UserError(
             f"{where}: the corpus has {counted(documents, 'document', 'documents')} of"
             f" {counted(tokens, 'token', 'tokens')}, too few for a row of {packer.seq_length}"
-            f" tokens in each of {' and '.join(needed)}{hint}"
+            f" tokens in {' and one in '.join(needed)}: give more text, or a smaller"
+            f" --max_seq_length{hint}"
         )
 
 

@@ -77,7 +77,8 @@ def _write_packed(options, input_files, tokenizer):
     )
     train, validation = manifest["splits"]["train"], manifest["splits"]["validation"]
     return (
-        f"{manifest['documents']:,} documents, {manifest['tokens']:,} tokens of a vocabulary of"
+        f"{counted(manifest['documents'], 'document', 'documents')},"
+        f" {counted(manifest['tokens'], 'token', 'tokens')} of a vocabulary of"
         f" {manifest['vocab_size']:,}, unigram entropy {manifest['unigram_entropy']:.4f} nats\n"
         f"{train['rows']:,} training rows of {manifest['sequence_length']} tokens in"
         f" {len(train['shards'])} shards, {validation['rows']:,} validation rows from"
@@ -104,5 +105,6 @@ def _write_google(options, input_files, tokenizer):
     records = maker.instances(lambda instance: serialize(to_example(instance, recipe)))
     write_records(records, paths)
     return (
-        f"{len(records):,} examples of {len(documents):,} documents\nWritten to {', '.join(paths)}"
+        f"{counted(len(records), 'example', 'examples')} of"
+        f" {counted(len(documents), 'document', 'documents')}\nWritten to {', '.join(paths)}"
     )

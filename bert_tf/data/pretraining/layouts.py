@@ -18,6 +18,7 @@ STRUCTURED = frozenset({"wikiextractor", "jsonl"})
 _LOOK_AHEAD = 1 << 20  # bytes of a file that decide its format
 _MAX_OBJECT = 1 << 26  # characters of a line of JSON
 _TEXT_KEY = "text"
+_KEY_ADVICE = f": rename the key of the text to {_TEXT_KEY!r}"
 _BOM = b"\xef\xbb\xbf"
 _MARKUP = ("<?xml", "<mediawiki", "<!doctype", "<html")
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]*\s+\S")
@@ -63,7 +64,8 @@ class Lines:
             data = self._carry + self._stream.readline(MAX_PIECE - len(self._carry))
         except (EOFError, zlib.error, gzip.BadGzipFile) as e:
             raise UserError(
-                f"{self.file}: damaged after line {self._ended}, expected a whole .gz file: {e}"
+                f"{self.file}: damaged after line {self._ended}, expected a whole .gz file: {e}:"
+                " get it again; text that is not compressed must not be named .gz"
             ) from e
         if not data:
             return None
@@ -72,6 +74,7 @@ class Lines:
             self._begun, self._kind = True, kind_of(data)
             data = data.removeprefix(_BOM)
         kind = f" ({self._kind}?)" if self._kind else ""
+        kind += ": give plain text in UTF-8, or .gz files of it"
         if b"\0" in data:
             raise UserError(f"{self.file}: line {number} has a NUL byte, expected text{kind}")
         if len(data) >= MAX_PIECE and not data.endswith(b"\n"):
@@ -195,7 +198,8 @@ def _split_jsonl(lines):
         if not line.strip():
             continue
         where = f"{lines.file}:{number}"
-        for text in text_of(parse_object(line, where), _TEXT_KEY, where).split("\n"):
+        document = text_of(parse_object(line, where), _TEXT_KEY, where, _KEY_ADVICE)
+        for text in document.split("\n"):
             if text := text.strip():
                 yield text
         yield None

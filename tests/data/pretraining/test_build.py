@@ -208,7 +208,10 @@ def test_empty_corpus(build, tmp_path, content):
 def test_corpus_shorter_than_a_row(build, tmp_path):
     path = tmp_path / "short.txt"
     path.write_text("good film\nbad plot\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"2 documents of 6 tokens, too few for a row of 16"):
+    with pytest.raises(
+        UserError,
+        match=r"2 documents of 6 tokens, too few for a row of 16 tokens in train: give more text",
+    ):
         build(files=[str(path)], validation_fraction=0)
     path.write_text("good film " * 20, encoding="utf-8")  # one row, but nothing to hold out
     with pytest.raises(UserError, match="--validation_fraction=0 holds nothing out"):

@@ -156,7 +156,10 @@ def test_long_objects_are_read_whole(write, monkeypatch):
     [
         (jsonl("a") + "plain\n", r"text\.txt:2: not valid JSON"),
         (jsonl("a") + '{"content": "b"}\n', r"text\.txt:2: no key 'text', .* found 'content'"),
-        ('{"title": "a"}\n', r"text\.txt:1: no key 'text'"),
+        (
+            '{"title": "a"}\n',
+            r"text\.txt:1: no key 'text', .* found 'title': rename the key of the text to 'text'",
+        ),
         (jsonl("a") + '{"text": null}\n', r"text\.txt:2: 'text' is null"),
         ('[{"text": "a"}]\n', "as JSON: expected one object per line, whose text is under 'text'"),
         ('{\n "text": "a"\n}\n', "as JSON: expected one object per line"),
@@ -188,7 +191,9 @@ def test_files_that_are_no_text_are_named(write, content, kind, input_format):
 
 
 def test_a_nul_byte_in_text(write):
-    with pytest.raises(UserError, match=r"text\.txt: line 2 has a NUL byte, expected text$"):
+    with pytest.raises(
+        UserError, match=r"text\.txt: line 2 has a NUL byte, expected text: give plain text"
+    ):
         documents(write(b"a\nb\0\n"))
 
 

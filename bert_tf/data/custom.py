@@ -149,6 +149,11 @@ def _read(path, texts, label=None, ids=None):
         table = table.without_empty_rows()
     table = table.without_empty_ends()
     if table.header is not None:
+        if ids is not None and ids not in table.header:
+            raise UserError(
+                f"{path}:1: no column {ids!r} in the header, to name the rows by: give another"
+                " --id_column, or an empty one (--id_column=) to number them"
+            )
         for column in columns:
             table.index_of(column)  # raises, naming what the header has
         table = mend(table, texts, ids=ids)

@@ -3,9 +3,8 @@
 import dataclasses
 import re
 
-from bert_tf.data.table import shown
-from bert_tf.data.tasks import canonical_name
-from bert_tf.errors import UserError
+from bert_tf.errors import UserError, shown
+from bert_tf.task_names import canonical_name
 
 HEAD = ("output_weights", "output_bias")
 CONFIG_KEYS = ("architectures", "finetuning_task", "id2label", "label2id", "problem_type")

@@ -8,8 +8,8 @@ import unicodedata
 import numpy as np
 from absl import logging
 
-from bert_tf.data.table import counted, shown
-from bert_tf.errors import UserError
+from bert_tf.data.table import counted
+from bert_tf.errors import UserError, shown
 
 MISSING = frozenset({"-", "nan", "null", "<na>", "#n/a", "n/a"})
 """What others write where there is no label; "-" in SNLI and MultiNLI: the annotators disagreed."""

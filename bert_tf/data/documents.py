@@ -11,9 +11,9 @@ from absl import logging
 
 from bert_tf.data.broken_rows import mend
 from bert_tf.data.readers import read_csv, read_tsv
-from bert_tf.data.table import counted, separator_hint, shown
+from bert_tf.data.table import counted, separator_hint
 from bert_tf.data.task import FileTask, SplitFile
-from bert_tf.errors import UserError
+from bert_tf.errors import UserError, shown
 
 _BINARY = ("0", "1")
 

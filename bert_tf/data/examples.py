@@ -8,8 +8,8 @@ import numpy as np
 from absl import logging
 
 from bert_tf.data.class_labels import MISSING
-from bert_tf.data.table import counted, shown
-from bert_tf.errors import UserError
+from bert_tf.data.table import counted
+from bert_tf.errors import UserError, shown
 
 _LARGEST = float(np.finfo(np.float32).max)
 _HEADER_HINT = (

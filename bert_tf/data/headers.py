@@ -3,8 +3,8 @@
 import dataclasses
 import re
 
-from bert_tf.data.table import other_separator, shown
-from bert_tf.errors import UserError
+from bert_tf.data.table import other_separator
+from bert_tf.errors import UserError, shown
 
 _NAME = re.compile(r"[^\W\d][^\W\d .-]{0,30}")
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+(\.[0-9]+)?\s*")

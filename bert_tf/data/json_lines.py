@@ -2,8 +2,7 @@
 
 import json
 
-from bert_tf.data.table import shown
-from bert_tf.errors import UserError
+from bert_tf.errors import UserError, shown
 
 _LINES_HINT = ": write each object in a line of its own (pandas: orient='records', lines=True)"
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from bert_tf.errors import UserError
+from bert_tf.errors import UserError, shown
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
 
@@ -135,8 +135,3 @@ def other_separator(table):
 def counted(count, one, several):
     """Returns a count and what agrees with it: '1 row is', '2,000 rows are'."""
     return f"{count:,} {one if count == 1 else several}"
-
-
-def shown(value):
-    """Returns `value` quoted for a message, cut to 60 characters."""
-    return repr(value if len(value) <= 60 else value[:57] + "...")

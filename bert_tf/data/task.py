@@ -9,8 +9,8 @@ from absl import logging
 from bert_tf.data.broken_rows import mend
 from bert_tf.data.examples import label_indices, make_examples, scores
 from bert_tf.data.readers import read_tsv
-from bert_tf.data.table import counted, separator_hint, shown
-from bert_tf.errors import UserError
+from bert_tf.data.table import counted, separator_hint
+from bert_tf.errors import UserError, shown
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,8 +7,9 @@ from bert_tf.data import documents, glue
 from bert_tf.data.custom import COLUMNS, custom_task
 from bert_tf.data.task import Task
 from bert_tf.errors import UserError
+from bert_tf.task_names import TASK_NAMES, canonical_name
 
-__all__ = ["TASK_NAMES", "Task", "canonical_name", "custom_task", "get_task", "task_from_json"]
+__all__ = ["TASK_NAMES", "Task", "custom_task", "get_task", "task_from_json"]
 
 _TASKS = {
     "cola": glue.cola,
@@ -31,28 +32,6 @@ _TASKS = {
     "yelp-f": documents.yelp_full,
     "yelp-p": documents.yelp_polarity,
 }
-TASK_NAMES = tuple(_TASKS)
-
-_ALIASES = {
-    "sst2": "sst-2",
-    "sst": "sst-2",
-    "stsb": "sts-b",
-    "sts": "sts-b",
-    "mnli-m": "mnli",
-    "mnli-matched": "mnli",
-    "mnli-mismatched": "mnli-mm",
-    "ag-news": "ag",
-    "agnews": "ag",
-    "yelp-full": "yelp-f",
-    "yelp-polarity": "yelp-p",
-}
-
-
-def canonical_name(name):
-    """Returns the one of `TASK_NAMES` that `name`, in any case or an alias, means, else None."""
-    key = name.strip().lower().replace("_", "-")
-    key = _ALIASES.get(key, key)
-    return key if key in _TASKS else None
 
 
 def get_task(name, language="zh"):

@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import os
-import pathlib
 
 from absl import logging
 
@@ -62,7 +61,8 @@ def hold(path, wait=False):
     finally:
         if descriptor is not None:
             try:
-                pathlib.Path(path).unlink(missing_ok=True)
+                if _is_at(descriptor, path):  # else somebody removed it, and it is another's
+                    os.unlink(path)
             finally:
                 os.close(descriptor)
 

@@ -1,5 +1,6 @@
 """Pruning of any Sequential or functional tf_keras model with dense layers."""
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
@@ -19,7 +20,8 @@ def factorize(model, masked=False, skip=()):
       skip: names of dense layers to leave dense (a small output layer, say).
 
     Raises:
-      ValueError: a subclassed model, no dense layer, or a name in `skip` that is none.
+      ValueError: a subclassed model, no dense layer, a name in `skip` that is none, or a kernel
+        that is not finite.
     """
     dense = {x.name for x in model.layers if isinstance(x, keras.layers.Dense)}
     unknown = sorted(set(skip) - dense)
@@ -34,7 +36,7 @@ def factorize(model, masked=False, skip=()):
             return None
         d_in, units = layer.kernel.shape
         new = _factorized(layer, d_in, units, min(d_in, units), masked)
-        p, q = decomposition.svd(layer.kernel.numpy())
+        p, q = decomposition.svd(_finite(layer, layer.kernel))
         return new, {"kernel_p": p, "kernel_q": q, "bias": _bias(layer)}
 
     return _copy(model, replace)
@@ -50,7 +52,7 @@ def compact(model, threshold=0.0, target_sparsity=None, merge_dense=True):
       merge_dense: multiply factors back into one kernel where they would cost more than it.
 
     Raises:
-      ValueError: there is no masked layer, or the target cannot be reached.
+      ValueError: there is no masked layer, one is not finite, or the target cannot be reached.
     """
     masked = {x.name: x for x in masked_layers(model)}
     kernels = {name: _masked_kernel(x) for name, x in masked.items()}
@@ -238,6 +240,15 @@ def _bias(layer):
 
 
 def _masked_kernel(layer):
-    return compaction.MaskedKernel(
-        layer.kernel_p.numpy(), layer.kernel_q.numpy(), layer.mask.log_alpha.numpy()
-    )
+    parts = (layer.kernel_p, layer.kernel_q, layer.mask.log_alpha)
+    return compaction.MaskedKernel(*(_finite(layer, part) for part in parts))
+
+
+def _finite(layer, variable):
+    """The variable's values; NaN would be cut, or spread, without a word."""
+    values = variable.numpy()
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"{layer.name}: {variable.name} is not finite: give the model of an earlier epoch"
+        )
+    return values

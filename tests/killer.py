@@ -1,9 +1,17 @@
-"""Kills a run in this process, anywhere."""
+"""Kills a run in this process, anywhere; and the seeds of random lives of runs."""
 
 import os
 import pathlib
 import shutil
 import threading
+
+import pytest
+
+
+def seeds(quick, every):
+    """Parameters 0 to `every` - 1, those from `quick` on marked slow."""
+    slow = pytest.mark.slow
+    return [pytest.param(seed, marks=[slow] if seed >= quick else []) for seed in range(every)]
 
 
 class Killed(BaseException):

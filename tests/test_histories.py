@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests import tiny
-from tests.killer import Killed, Killer
+from tests.killer import Killed, Killer, seeds
 
 COMMON = {
     "do_train": True,
@@ -20,7 +20,6 @@ COMMON = {
     "warmup_proportion": 0.0,
 }
 STEPS = 8
-QUICK, ALL = 10, 200
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -172,12 +171,7 @@ def assert_same_weights(found, expected, bits):
         np.testing.assert_allclose(found[name], expected[name], atol=1e-6, err_msg=name)
 
 
-HISTORIES = [
-    pytest.param(seed, marks=[pytest.mark.slow] if seed >= QUICK else []) for seed in range(ALL)
-]
-
-
-@pytest.mark.parametrize("seed", HISTORIES)
+@pytest.mark.parametrize("seed", seeds(10, 200))
 def test_reports_are_of_the_saved_weights(
     seed, inputs, final_weights, measure, tmp_path, monkeypatch
 ):

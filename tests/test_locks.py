@@ -72,6 +72,17 @@ def test_whoever_waits_never_holds_a_file_that_was_removed(tmp_path):
     assert (most, inside, list(tmp_path.iterdir())) == ([1], [0], [])
 
 
+def test_a_file_that_was_removed_does_not_let_a_third_in(tmp_path):
+    path = tmp_path / "lock"
+    with locks.hold(path):
+        path.unlink()  # by somebody who took it for a leftover
+        second = locks.lock_file(path)
+    assert second is not None
+    with locks.hold(path) as held:
+        assert not held
+    os.close(second)
+
+
 def test_without_locks_it_goes_on_with_a_warning(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))

@@ -9,10 +9,9 @@ import pytest
 from bert_tf.training import pretraining
 from bert_tf.training.pretraining_options import PretrainingOptions
 from tests import tiny
-from tests.killer import Killed, Killer
+from tests.killer import Killed, Killer, seeds
 
 STEPS = 8
-QUICK, ALL = 3, 60
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,12 +74,7 @@ def check_reports(folder, measure):
         assert kept["value"] == pytest.approx(measure(folder / "best")["loss"], rel=1e-5)
 
 
-HISTORIES = [
-    pytest.param(seed, marks=[pytest.mark.slow] if seed >= QUICK else []) for seed in range(ALL)
-]
-
-
-@pytest.mark.parametrize("seed", HISTORIES)
+@pytest.mark.parametrize("seed", seeds(3, 60))
 def test_reports_are_of_the_saved_weights(seed, rows, measure, tmp_path, monkeypatch):
     rng = random.Random(seed)
     run = {"data_dir": rows, "output_dir": tmp_path / "run"}

@@ -281,3 +281,74 @@ def test_a_classifier_is_never_best_by_a_loss_that_is_no_number(inputs, monkeypa
     with pytest.raises(UserError, match="step 1: loss on dev is nan"):
         train(inputs, do_eval=True, keep_best=True)
     assert not (inputs["output_dir"] / "best").exists()
+
+
+def eval_only(flags, **more):
+    values = {name: str(flags[name]) for name in ("data_dir", "output_dir")} | more
+    options = PretrainingOptions(do_eval=True, given=frozenset({"do_eval", *values}), **values)
+    return pretraining.run(options)
+
+
+def test_held_out_metrics_carry_the_step_of_the_best_model(pretraining_flags, monkeypatch):
+    real, calls = HeldOutEvaluation.evaluate, []
+
+    def evaluate(self):
+        metrics = real(self)
+        calls.append(1)
+        metrics["validation"]["loss"] = abs(len(calls) - 2) + 1.0  # the second is the best
+        return metrics
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HeldOutEvaluation, "evaluate", evaluate)
+        results = tiny.pretrain(**pretraining_flags, keep_best=True, budget="8steps")
+    assert results["metrics_step"] == 4
+    eval_only(pretraining_flags)
+    assert reported(pretraining_flags["output_dir"])["global_step"] == "4"
+
+
+def test_a_finished_model_that_was_lost_is_written_again(pretraining_flags):
+    folder = pretraining_flags["output_dir"]
+    flags = {**pretraining_flags, "budget": "4steps"}
+    tiny.pretrain(**flags)
+    before = tiny.arrays_of(folder)
+    for path in folder.glob("bert_model.ckpt*"):
+        path.unlink()
+    tiny.pretrain(**flags)
+    tiny.assert_same_bits(tiny.arrays_of(folder), before)
+
+
+def test_a_marker_belongs_to_the_run_of_the_state_beside_it(pretraining_flags):
+    flags = {**pretraining_flags, "budget": "8steps", "finetune_time_markers": "0.25"}
+    flags |= {"save_checkpoints_steps": 6, "validation_interval": "8steps"}
+    with pytest.raises(Killed):
+        pretraining.run(tiny.pretraining_options(**flags), [KillAt(4)])
+    assert (pretraining_flags["output_dir"] / "marker-0.25").exists()
+    with pytest.raises(UserError, match=r"has learning_rate=0.01, this command 1e-05"):
+        tiny.pretrain(**{**flags, "learning_rate": 1e-5})
+    assert tiny.pretrain(**flags)["markers"][0]["marker"] == 0.25
+
+
+def test_a_record_of_the_best_model_without_its_metrics_is_named(inputs):
+    train(inputs, do_eval=True, keep_best=True, num_train_epochs=1.0)
+    path = inputs["output_dir"] / "best" / "evaluation.json"
+    path.write_text(json.dumps({"step": 3, "metric": "accuracy", "value": 1.0}))
+    with pytest.raises(UserError, match=r"best/evaluation\.json: metrics is missing: remove"):
+        train(inputs, do_eval=True, keep_best=True, num_train_epochs=1.0)
+
+
+def test_predictions_of_two_models_do_not_stand_together(inputs, tmp_path, monkeypatch):
+    from bert_tf import files
+
+    flags = {**inputs, "task_name": "mnli", "data_dir": tiny.make_mnli(tmp_path / "mnli")}
+    train(flags, do_predict=True, train_batch_size=6, num_train_epochs=1.0)
+    folder, real = inputs["output_dir"], files.write_text
+
+    def write_text(path, text):
+        if path.name == "test_results_labels.tsv":
+            raise Killed
+        real(path, text)
+
+    monkeypatch.setattr(files, "write_text", write_text)
+    with pytest.raises(Killed):
+        tiny.run(do_predict=True, data_dir=flags["data_dir"], model_dir=folder, output_dir=folder)
+    assert [path.name for path in folder.glob("test_results*")] == ["test_results.tsv"]

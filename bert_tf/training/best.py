@@ -6,6 +6,7 @@ import shutil
 from absl import logging
 
 from bert_tf import files, folders
+from bert_tf.errors import UserError
 
 EVALUATION_FILE = "evaluation.json"
 
@@ -39,7 +40,7 @@ class BestModel:
         folders.tidy(self.folder)
         path = self.folder / EVALUATION_FILE
         if step and path.exists():
-            self.evaluation = files.read_json(path, "evaluation of the best model")
+            self.evaluation = _read(path)
         elif self.folder.exists():
             logging.info("%s: the best model of an earlier run is removed", self.folder)
             shutil.rmtree(self.folder)
@@ -50,3 +51,14 @@ class BestModel:
             self._save(folder)
             files.write_json(folder / EVALUATION_FILE, evaluation)
         self.evaluation = evaluation
+
+
+def _read(path):
+    evaluation = files.read_json(path, "evaluation of the best model")
+    missing = {"metric", "value", "step", "metrics"} - set(evaluation)
+    if missing:
+        raise UserError(
+            f"{path}: {min(missing)} is missing: remove {path.parent}, and the best is kept from"
+            " here on"
+        )
+    return evaluation

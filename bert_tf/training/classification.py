@@ -155,7 +155,8 @@ def _final_model(job, result):
         metrics, step = result.best["metrics"], result.best["step"]
         job.model.global_step.assign(step)
     save = functools.partial(_save, job, job.output_dir)
-    results_lib.write_final_model(job.output_dir, save, _arrays(job.model), metrics, step)
+    arrays = functools.partial(_arrays, job.model)
+    results_lib.write_final_model(job.output_dir, save, arrays, metrics, step)
     return metrics, step
 
 
@@ -228,9 +229,10 @@ def _evaluate(job):
 
 def _predict(job):
     evaluator = evaluation.Evaluator(job.model, job.options.predict_batch_size, job.data.pad_to)
-    for index, (split, store) in enumerate(job.data.test.items()):
-        logits = evaluator.logits(store)
-        if job.chief:
+    outputs = {split: evaluator.logits(store) for split, store in job.data.test.items()}
+    if job.chief:
+        evaluation.remove_predictions(job.output_dir)
+        for index, (split, logits) in enumerate(outputs.items()):
             numbers = job.data.test_rows.get(split)
             evaluation.write_predictions(
                 job.output_dir, logits, job.task, split, index == 0, numbers

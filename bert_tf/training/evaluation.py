@@ -12,6 +12,9 @@ from bert_tf.data.batching import eval_plan
 from bert_tf.data.pipeline import make_dataset
 from bert_tf.errors import UserError
 
+PREDICTIONS = "test_results*.tsv"
+"""Pattern of the files' names that `write_predictions` writes."""
+
 # Google's and the pruning port's names for what scikit-learn calls otherwise.
 _REPORT_NAMES = {"accuracy": "eval_accuracy", "f1": "f1_score"}
 
@@ -153,6 +156,12 @@ def report_names(metrics):
             if name == "loss":  # Google writes it twice: from the metrics and from the estimator
                 values["eval_loss" + suffix] = value
     return values
+
+
+def remove_predictions(output_dir):
+    """Removes all that `write_predictions` wrote: those of two models must not stand together."""
+    for path in output_dir.glob(PREDICTIONS):
+        path.unlink()
 
 
 def write_predictions(output_dir, logits, task, split="test", first=True, numbers=None):

@@ -159,12 +159,13 @@ class CheckpointAndEvaluate(keras.callbacks.Callback):
             self.state.model.stop_training = True
 
     def _write(self, due, step):
+        # A first marker comes after a first state, which says what run it is of.
+        if due.save or self._stopped or (due.markers and not self.state.step):
+            with self.rhythm.work("save"):
+                self._save(step)
         for share in due.markers if self.summaries else ():  # the chief's work
             with self.rhythm.work("marker"):
                 self.run_config.save_marker(share)
-        if due.save or self._stopped:
-            with self.rhythm.work("save"):
-                self._save(step)
 
     def _require_finite(self, step, logs):
         loss = float(logs.get("loss", 0.0))

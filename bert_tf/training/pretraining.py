@@ -90,9 +90,11 @@ def _evaluate(options, strategy, output_dir):
 
 
 def _steps_of(run_dir):
-    """The updates of the run in `run_dir`, whose model wins over the flags; 0 without one."""
+    """The updates that the run's model has seen, which wins over the flags; 0 without one."""
     path = run_dir / "results.json"
-    return files.read_json(path, "results of the run").get("global_step", 0) if path.exists() else 0
+    if not (holds_model(run_dir) and path.exists()):
+        return 0
+    return files.read_json(path, "results of the run").get("metrics_step", 0)
 
 
 class _Training:
@@ -135,7 +137,8 @@ class _Training:
         if self.chief and path.exists():
             found = files.read_json(path, "results of the run")
             same = found.get("options") == json.loads(json.dumps(_described(self.options)))
-            found = found if same and found.get("stop_reason") == BUDGET_SPENT else None
+            done = found.get("stop_reason") == BUDGET_SPENT and holds_model(self.output_dir)
+            found = found if same and done else None
         if not distribution.value_of_chief(self.strategy, int(found is not None)):
             return None
         logging.info("the run in %s has spent its budget: nothing to do", self.output_dir)
@@ -197,7 +200,7 @@ class _Training:
             self.model.load(load_model(best_dir).arrays, str(best_dir))
             metrics, step = result.best["metrics"], result.best["step"]
         save = functools.partial(self._save, self.output_dir)
-        write_final_model(self.output_dir, save, self.model.arrays(), metrics, step)
+        write_final_model(self.output_dir, save, self.model.arrays, metrics, step)
         return metrics, step
 
     def _save(self, folder):

@@ -6,9 +6,9 @@ from absl import logging
 from bert_tf.checkpoints import google
 from bert_tf.checkpoints.model_folder import CHECKPOINT
 from bert_tf.errors import UserError
-from bert_tf.training.evaluation import write_eval_results
+from bert_tf.training.evaluation import PREDICTIONS, write_eval_results
 
-_OF_A_MODEL = ("eval_results.txt", "results.json", "test_results*.tsv")
+_OF_A_MODEL = ("eval_results.txt", "results.json", PREDICTIONS)
 
 
 def holds_model(output_dir):
@@ -25,7 +25,7 @@ def write_final_model(output_dir, save, arrays, metrics, step):
     Args:
       output_dir: folder of the run (`pathlib.Path`).
       save: callable () that writes the model there.
-      arrays: {Google name: array} of the model.
+      arrays: callable () -> {Google name: array} of the model.
       metrics: {split: {metric: value}} of these weights; {} where they were not evaluated.
       step: updates they have seen.
     """
@@ -39,13 +39,14 @@ def write_final_model(output_dir, save, arrays, metrics, step):
 
 
 def _holds(output_dir, arrays):
-    """Whether the model in `output_dir` has these very weights."""
+    """Whether the model in `output_dir` has these very weights (a callable, as above)."""
     if not holds_model(output_dir):
         return False
     try:
         found = google.read_checkpoint(output_dir / CHECKPOINT)
     except UserError:  # damaged: it is replaced
         return False
-    return found.keys() == arrays.keys() and all(
-        np.array_equal(found[name], array) for name, array in arrays.items()
+    wanted = arrays()
+    return found.keys() == wanted.keys() and all(
+        np.array_equal(found[name], array) for name, array in wanted.items()
     )

@@ -10,8 +10,8 @@ class Due:
 
     Attributes:
       evaluate: evaluate the weights.
-      markers: shares of the budget whose model folders are to be written.
       save: write a checkpoint.
+      markers: shares of the budget whose model folders are to be written.
       stop: why no update is to follow; None goes on.
       diverged: whether that is a divergence, after which nothing of the model is written.
     """

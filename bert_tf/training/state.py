@@ -1,6 +1,7 @@
 """What a killed run needs to go on: weights, optimizer, step, best-so-far, time spent."""
 
 import pathlib
+import re
 import shutil
 import time
 
@@ -10,6 +11,9 @@ from bert_tf import files
 from bert_tf.errors import UserError
 
 STATE_FILE = "training_state.json"
+
+# The files of `checkpoints/state-<step>`, TensorFlow's temporary ones included; no user's copies.
+_STATE = re.compile(r"state-(\d+)(?:$|[._])")
 
 
 class RunState:
@@ -165,17 +169,13 @@ class RunState:
 
     def _delete_all_but(self, newest):
         """Deletes all states but `newest` (None: no exception) and those kept before it."""
-        paths = list((self.output_dir / "checkpoints").glob("state-*"))
+        paths = (self.output_dir / "checkpoints").glob("state-*")
+        steps = {path: int(found[1]) for path in paths if (found := _STATE.match(path.name))}
         kept = set()
         if newest is not None:
-            last = _step_of(newest)
-            earlier = {step for step in map(_step_of, (p.name for p in paths)) if step < last}
+            last = int(_STATE.match(pathlib.Path(newest).name)[1])
+            earlier = {step for step in steps.values() if step < last}
             kept = {last, *sorted(earlier, reverse=True)[: self.keep - 1]}
-        for path in paths:
-            if _step_of(path.name) not in kept:
+        for path, step in steps.items():
+            if step not in kept:
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def _step_of(name):
-    """The step in `checkpoints/state-<step>` or a file name that begins so."""
-    return int(name.rpartition("state-")[2].split(".")[0].split("_")[0])

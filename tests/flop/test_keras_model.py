@@ -33,6 +33,19 @@ def make_model(functional=False):
     return keras.Model(inputs, layers[-1](keras.layers.Concatenate()([x, inputs])))
 
 
+def test_what_is_not_finite_is_neither_factorised_nor_cut():
+    model = make_model()
+    masked = flop.factorize(model, masked=True)
+    gate = masked.get_layer("wide").mask.log_alpha
+    gate.assign(gate * np.nan)
+    with pytest.raises(ValueError, match=r"wide: .*log_alpha.* is not finite"):
+        flop.compact(masked)
+    kernel = model.get_layer("plain").kernel
+    kernel.assign(kernel / 0.0)
+    with pytest.raises(ValueError, match=r"plain: plain/kernel.* is not finite"):
+        flop.factorize(model)
+
+
 @pytest.mark.parametrize("functional", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
 def test_factorised_model_has_the_same_outputs(functional, masked):

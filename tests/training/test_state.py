@@ -67,6 +67,16 @@ def test_only_the_newest_state_is_kept(tmp_path):
     assert names == {"state-4"}
 
 
+def test_copies_that_a_user_keeps_beside_the_states_stay(tmp_path):
+    model = saved(tmp_path)
+    copy = tmp_path / "checkpoints" / "state-2-before-the-change.index"
+    copy.write_bytes(b"mine")
+    RunState(tmp_path, model, IDENTITY).save(4)
+    assert copy.read_bytes() == b"mine"
+    names = {path.name.split(".")[0] for path in (tmp_path / "checkpoints").iterdir()}
+    assert names == {"state-4", "state-2-before-the-change"}
+
+
 def test_workers_other_than_the_chief_write_nothing(tmp_path):
     RunState(tmp_path, Model(), IDENTITY, write=False).save(2)
     assert not list(tmp_path.iterdir())

@@ -155,7 +155,7 @@ OTHER_HEADS = [
     ("score", {"labels": "neg,pos"}, r"task custom with 1 output \(a score\), .* \(labels neg, p"),
     ("tags", {"labels": "neg,pos"}, "the head of a BertForTokenClassification, not for sentences"),
     ("many", {"labels": "neg,pos"}, "the head of a multi_label_classification"),
-    ("bare", {"labels": "a,b,c"}, "a task that is not recorded with 2 outputs"),
+    ("bare", {"labels": "a,b,c"}, "an unrecorded task with 2 outputs"),
     ("sst-2", {"task_name": "cola"}, "task sst-2 with 2 outputs .* of task cola with 2 outputs"),
     ("qnli", {"task_name": "rte"}, "task qnli with 2 outputs .* of task rte"),
     ("sst-2", {"task_name": "sts-b"}, r"task sst-2 .* of task sts-b with 1 output \(a score\)"),

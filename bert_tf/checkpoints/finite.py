@@ -20,6 +20,6 @@ def check(arrays, source):
         if not good.all():
             wrong = good.size - int(np.count_nonzero(good))
             raise UserError(
-                f"{source}: variable {name}: {wrong} of {good.size} values are not finite (NaN or"
-                " infinity), as a training that diverged leaves them: take an earlier checkpoint"
+                f"{source}: variable {name} has NaN or infinity in {wrong} of its {good.size}"
+                " values, as a training that diverged leaves them: take an earlier checkpoint"
             )

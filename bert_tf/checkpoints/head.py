@@ -44,7 +44,7 @@ class Head:
         what = "a score" if self.regression else "labels without names"
         if self.labels:
             what = f"labels {listed(self.labels)}"
-        task = f"task {self.task_name}" if self.task_name else "a task that is not recorded"
+        task = f"task {self.task_name}" if self.task_name else "an unrecorded task"
         return f"{task} with {outputs_text(self.outputs)} ({what})"
 
 

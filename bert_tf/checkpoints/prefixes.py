@@ -45,6 +45,4 @@ def without_prefix(names, separator, source):
                 " rename or remove one of them"
             )
     count = sum(name != new for name, new in renamed.items())
-    return renamed, [
-        f"the prefix {prefix} of {count} of the {len(names)} names in the file was taken away"
-    ]
+    return renamed, [f"{count} of {len(names)} names began with {prefix}, which was taken away"]

@@ -25,7 +25,7 @@ def spoiled(arrays, value=np.nan):
 
 
 def message(where):
-    return rf"{where}: variable {NAME}: 1 of \d+ values are not finite \(NaN or infinity\)"
+    return rf"{where}: variable {NAME} has NaN or infinity in 1 of its \d+ values"
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def test_a_prefix_is_taken_away_and_reported(folder, arrays, same, prefix, bare)
     same(model.arrays, arrays)
     assert model.left == {}
     count = len(tensors)
-    said = f"the prefix {prefix} of {count} of the {count} names in the file was taken away"
+    said = f"{count} of {count} names began with {prefix}, which was taken away"
     assert model.remarks == [said]
     variables = BertEncoder(model.config).trainable_variables
     report = assign_arrays(variables, model.arrays, "m", left=model.left, remarks=model.remarks)

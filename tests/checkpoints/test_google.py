@@ -98,7 +98,7 @@ def test_a_prefix_of_all_names_is_taken_away(tmp_path, arrays, same, prefix):
     found, left, remarks = google.read_with_remarks(tmp_path / "m")
     same(found, arrays)
     assert set(left.values()) == {"training state"}
-    assert remarks == [f"the prefix {prefix} of 64 of the 64 names in the file was taken away"]
+    assert remarks == [f"64 of 64 names began with {prefix}, which was taken away"]
 
 
 def test_names_without_bert_get_it(tmp_path, arrays, same):

@@ -5,10 +5,15 @@ import json
 import os
 import pathlib
 import tempfile
+import threading
+
+import numpy as np
 
 from bert_tf.errors import UserError
 
 _LFS_POINTER = b"version https://git-lfs"
+# CPython 3.11's parser, which reads the header of a .npy file, fails in threads (gh-106905).
+_ONE_HEADER_AT_A_TIME = threading.Lock()
 
 
 def read_json(path, what):
@@ -31,6 +36,16 @@ def read_json(path, what):
     if not isinstance(value, dict):
         raise UserError(f"{path}: the {what} must be a JSON object, found {type(value).__name__}")
     return value
+
+
+def map_array(path):
+    """Returns the array of a .npy file, memory-mapped for reading; threads may call it together.
+
+    Raises:
+      OSError, EOFError, ValueError: the file is missing, cut off, damaged or holds objects.
+    """
+    with _ONE_HEADER_AT_A_TIME:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def refuse_pointer(path):

@@ -209,7 +209,7 @@ def _load(folder):
     checksums = files.read_json(folder / "store.json", "feature store's index")["crc32"]
     arrays = dict.fromkeys(_ARRAYS)
     for name, checksum in checksums.items():
-        arrays[name] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        arrays[name] = files.map_array(folder / f"{name}.npy")
         if zlib.crc32(np.ascontiguousarray(arrays[name])) != checksum:
             raise ValueError(f"checksum of {name}.npy")
     return arrays

@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 
+from bert_tf import files
 from bert_tf.errors import UserError
 
 FORMAT = 1
@@ -183,7 +184,7 @@ class Shard:
 
 def _mapped(path, shape, dtype):
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = files.map_array(path)
     except FileNotFoundError as e:
         raise UserError(f"{path}: no such file, expected this shard of the data folder") from e
     except (OSError, EOFError, ValueError) as e:

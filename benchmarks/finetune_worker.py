@@ -152,8 +152,9 @@ def build_ours(config, arrays, train_steps, variant):
     """Our model, compiled as run_classifier.py does by default."""
     from bert_tf.checkpoints.model_folder import LoadedModel
     from bert_tf.checkpoints.report import assign_arrays
+    from bert_tf.encoder import BertEncoder, kernels
     from bert_tf.pruning.factorization import factorize
-    from bert_tf.training import mask_training
+    from bert_tf.pruning.lever import GateTraining, make_pruner
     from bert_tf.training.allocator import keep_freed_memory
     from bert_tf.training.model import SequenceClassifier
     from bert_tf.training.optimization import make_optimizer
@@ -164,19 +165,21 @@ def build_ours(config, arrays, train_steps, variant):
     masks = variant.system in ("masked", "frozen")
     if masks:
         config, arrays, _ = factorize(config, arrays)
-    encoder = mask_training.build_encoder(config, arrays, masks)
+    factory = kernels.factory(config, arrays, masked=masks or None)
+    encoder = BertEncoder(config, dense_factory=factory)
     model = SequenceClassifier(config, num_outputs=2, encoder=encoder)
     assign_arrays(model.trainable_variables, arrays, "the benchmark's weights")
-    pruner = None
+    levers = []
     if masks:
         source = LoadedModel(config, arrays, "the benchmark's weights")
-        pruner = mask_training.make_pruner(ClassifierOptions(), source, encoder, train_steps)
+        pruner = make_pruner(ClassifierOptions(), source, encoder, train_steps)
+        levers.append(GateTraining(pruner))
     frozen = variant.system == "frozen"
     schedule = make_schedule("linear", 0.0 if frozen else 5e-5, train_steps, train_steps // 10)
     model.compile(
         make_optimizer("adamw", schedule),
         jit_compile=variant.xla,
-        pruner=pruner,
+        levers=levers,
         train_weights=not frozen,
     )
     return model

@@ -5,23 +5,25 @@ import json
 import math
 import pathlib
 
-import tf_keras as keras
 from absl import logging
 
 from bert_tf import files
 from bert_tf.freezing import freeze as freezing
 from bert_tf.freezing.monitor import GradientMonitor
 from bert_tf.freezing.rule import GradientChange
+from bert_tf.training.lever import Lever
+from bert_tf.training.update import UpdatedModel
 
 GUARDS = ("off", "stop", "unfreeze")
 
 
-class AutoFreeze(keras.callbacks.Callback):
+class AutoFreeze(Lever):
     """Tests at the end of each interval which layers to freeze, and freezes them.
 
-    Works in `fit` of any Keras model with one `BertEncoder`. No model or optimizer is made anew:
-    live layers keep their optimizer state, so the loss goes on where it was; the training step is
-    traced once more per freeze.
+    Works as a callback in `fit` of any Keras model with one `BertEncoder`; of an `UpdatedModel` it
+    becomes a lever, which sees the gradients of the whole batch before they are clipped. No model
+    or optimizer is made anew: live layers keep their optimizer state, so the loss goes on where it
+    was; the training step is traced once more per freeze.
 
     Args:
       num_intervals: tests over the whole training (AutoFreeze: 20). An interval is
@@ -50,6 +52,8 @@ class AutoFreeze(keras.callbacks.Callback):
       >>> model.fit(dataset, epochs=4, callbacks=[AutoFreeze(num_intervals=20, percentile=50)])
     """
 
+    name = "autofreeze"
+
     def __init__(
         self,
         num_intervals=20,
@@ -73,7 +77,6 @@ class AutoFreeze(keras.callbacks.Callback):
             raise ValueError(f"percentile={percentile}: expected 0 to 100")
         if guard not in GUARDS:
             raise ValueError(f"guard={guard!r}: expected one of {', '.join(GUARDS)}")
-        self._supports_tf_logs = True  # else Keras reads every log at every step
         self.num_intervals = num_intervals
         self.metric = metric
         self.policy = policy or GradientChange(percentile, max_frozen_layers)
@@ -101,11 +104,22 @@ class AutoFreeze(keras.callbacks.Callback):
             self.frozen = encoder.gradient_start or 0
             if self.policy.needs_gradients:
                 with model.distribute_strategy.scope():
-                    summed = hasattr(model, "gradient_monitor")
+                    summed = isinstance(model, UpdatedModel)
                     self._monitor = GradientMonitor(encoder, self.metric, summed)
                     self._monitor.build(self.frozen)
-        if self._monitor and _watch(model, self._monitor):
-            model.train_function = None  # what an earlier `fit` traced has no monitor
+        if not self._monitor:
+            return
+        if not isinstance(model, UpdatedModel):
+            if _watch(model.optimizer, self._monitor):
+                model.train_function = None  # what an earlier `fit` traced has no monitor
+        elif self not in model.levers:
+            model.add_lever(self)
+
+    def update(self, step, own, weights, applied):
+        """Shows the monitor an update's gradients."""
+        if weights:
+            self._monitor.update(*zip(*weights, strict=True))
+        return {}
 
     def on_train_begin(self, logs=None):
         self._step = self._first_step = self._global_step()
@@ -237,13 +251,9 @@ def _json_able(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _watch(model, monitor):
-    """Shows the monitor every update's gradients; returns False if it sees them already."""
-    if hasattr(model, "gradient_monitor"):
-        known = model.gradient_monitor is monitor
-        model.gradient_monitor = monitor
-        return not known
-    optimizer, apply_gradients = model.optimizer, model.optimizer.apply_gradients
+def _watch(optimizer, monitor):
+    """Shows the monitor what the optimizer is given; returns False if it sees that already."""
+    apply_gradients = optimizer.apply_gradients
     if hasattr(apply_gradients, "monitor"):  # an earlier callback's
         if apply_gradients.monitor is monitor:
             return False

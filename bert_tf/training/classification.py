@@ -10,16 +10,14 @@ from absl import logging
 
 from bert_tf import files
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
-from bert_tf.checkpoints.names import dense_scopes
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.data.batching import train_plan
 from bert_tf.errors import UserError
-from bert_tf.training import distribution, evaluation, freezing, loop, mask_training, sources
+from bert_tf.training import distribution, evaluation, loop, sources
 from bert_tf.training import job as job_lib
 from bert_tf.training import results as results_lib
 from bert_tf.training.freezing_options import IDENTITY_FLAGS as FREEZING_FLAGS
 from bert_tf.training.pruning_options import MASK_FLAGS, TEACHER_FLAGS
-from bert_tf.training.pruning_summaries import PruningSummaries, values_in_force
 from bert_tf.training.step_times import StepTimes
 from bert_tf.training.summaries import Summaries
 
@@ -68,16 +66,12 @@ def _train(job, callbacks):
     options, store = job.options, job.data.train
     multiple = 8 if options.xla else 1  # few shapes, few compilations
     plan = make_plan(job, multiple)
+    summaries = job_lib.begin_levers(job, plan.steps)
     job_lib.compile_model(job, plan.steps)
-    summaries = Summaries(job.output_dir)
-    cache = freezing.make_cache(options, job.model, store, job.output_dir, job.strategy)
-    autofreeze = freezing.make_callback(
-        options, job.model, plan.steps, *((job.output_dir, summaries) if job.chief else ())
-    )
-    times = _step_times(job, plan, multiple, cache)
+    times = _step_times(job, plan, multiple)
     result = loop.train_and_evaluate(
         job.model,
-        loop.TrainSpec(store, plan, job.data.pad_to, multiple, cache),
+        loop.TrainSpec(store, plan, job.data.pad_to, multiple, job.levers),
         loop.EvalSpec(job.task, job.data.dev, options.eval_batch_size) if options.do_eval else None,
         loop.RunConfig(
             output_dir=job.output_dir,
@@ -86,19 +80,16 @@ def _train(job, callbacks):
             save_checkpoints_steps=options.save_checkpoints_steps,
             keep_best=options.keep_best,
             save_model=lambda folder: _save(job, folder),
-            may_be_best=mask_training.near_target(job.model.pruner) if job.masks else None,
             early_stopping_patience=options.early_stopping_patience,
             log_steps=options.log_steps,
             strategy=job.strategy,
-            freezing=autofreeze,
+            levers=job.levers,
         ),
-        callbacks=[*callbacks, *_callbacks(job, summaries, plan.steps), times],
+        callbacks=[*callbacks, times],
         summaries=summaries,
     )
-    if cache:
-        cache.close()
     metrics, step = _final_model(job, result)
-    frozen = freezing.report(options, job.model, autofreeze, cache)
+    reports = {lever.name: found for lever in job.levers if (found := lever.report())}
     seconds = {**result.seconds, "tracing": times.tracing_seconds()}
     busy = seconds["this_session"] - seconds["evaluation"] - seconds["checkpoints"]
     return {
@@ -113,7 +104,7 @@ def _train(job, callbacks):
         "examples_per_second": result.examples_this_session / busy if busy else 0.0,
         "padding_share": plan.padding_share,
         "phases": times.phases(),
-        **({"freezing": frozen} if frozen else {}),
+        **reports,
         "seconds": seconds,
     }
 
@@ -160,22 +151,15 @@ def _final_model(job, result):
     return metrics, step
 
 
-def _step_times(job, plan, multiple, cache):
+def _step_times(job, plan, multiple):
     store = job.data.train
 
     def tokens(step):
         ids = plan.ids(step)
         return len(ids) * store.padded_length(ids, job.data.pad_to, multiple)
 
+    cache = next((x.cache for x in job.levers if x.name == "freezing"), None)
     return StepTimes(tokens, float(store.lengths.mean()), cache)
-
-
-def _callbacks(job, summaries, total_steps):
-    if not (job.masks and job.chief):
-        return []
-    kernels = dense_scopes(job.source.config)
-    every = job.options.log_steps
-    return [PruningSummaries(summaries, job.model.pruner, kernels, total_steps, every)]
 
 
 def _identity(job, plan):
@@ -202,13 +186,16 @@ def _identity(job, plan):
         "regularization_scale",
         *FREEZING_FLAGS,
     )
-    for parts in (MASK_FLAGS if job.masks else (), TEACHER_FLAGS):
+    masks = any(lever.name == "masks" for lever in job.levers)
+    for parts in (MASK_FLAGS if masks else (), TEACHER_FLAGS):
         names += tuple(sorted(parts))
+    # None or False, too: a run does not lose or gain them on the way.
+    of_levers = {"teacher's weights": None, "mask training": False}
+    for lever in job.levers:
+        of_levers |= lever.identity()
     return {
         **{name: getattr(options, name) for name in names},
-        # None or False, too: a run does not lose or gain them on the way.
-        "teacher's weights": job.teacher_weights,
-        "mask training": job.masks,
+        **of_levers,
         "task": job.task.name,
         "labels": job.task.to_json()["labels"],
         "training data": job.data.train.fingerprint,
@@ -278,8 +265,8 @@ def _report(job, results):
     files.write_json(job.output_dir / "results.json", results)
     summaries = Summaries(job.output_dir)
     described = results["options"]
-    if job.model.pruner:
-        described = {**described, **values_in_force(job.source.config, job.model.pruner)}
+    for lever in job.levers:
+        described = {**described, **lever.settled()}
     summaries.text("Hyperparameters", described)
     if results.get("metrics"):
         summaries.hparams(described, evaluation.report_names(results["metrics"]))

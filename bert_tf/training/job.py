@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import functools
 import pathlib
 import time
 
@@ -12,12 +13,17 @@ from bert_tf.checkpoints import head_matching
 from bert_tf.checkpoints.model_folder import LoadedModel, load_model, require_pooler
 from bert_tf.checkpoints.model_tokenizer import check_same_tokenizer
 from bert_tf.checkpoints.report import assign_arrays
+from bert_tf.distillation.lever import Distillation
+from bert_tf.encoder import BertEncoder, kernels
 from bert_tf.errors import UserError
-from bert_tf.training import distribution, freezing, inputs, mask_training, sources
-from bert_tf.training.distillation import Distillation
+from bert_tf.freezing.lever import Freezing
+from bert_tf.pruning import lever as masks
+from bert_tf.training import distribution, inputs, sources
+from bert_tf.training.lever import Run, refuse_conflicts
 from bert_tf.training.model import SequenceClassifier
 from bert_tf.training.optimization import make_optimizer
 from bert_tf.training.schedules import autofreeze_steps, make_schedule
+from bert_tf.training.summaries import Summaries
 
 
 @dataclasses.dataclass
@@ -32,9 +38,8 @@ class Job:
     strategy: object
     source: LoadedModel
     data: inputs.Inputs
-    masks: bool = False
+    levers: tuple = ()
     model: SequenceClassifier | None = None
-    teacher_weights: str | None = None
     seconds: dict = dataclasses.field(default_factory=dict)
 
     @property
@@ -63,9 +68,8 @@ def prepare(options, strategy, output_dir):
     """Returns the `Job`: model and data read; only the features are written."""
     sources.check_output_dir(options, output_dir)
     source = sources.load(options, output_dir)
-    masks = mask_training.trains_masks(options, source)
-    freezing.check(options, source, masks)
-    source = dataclasses.replace(source, config=mask_training.configure(options, source))
+    levers = _levers(options, source)
+    source = dataclasses.replace(source, config=masks.configure(options, source))
     task = inputs.task_of(options, source)
     initial = _with_head(options, source, task)
 
@@ -76,7 +80,20 @@ def prepare(options, strategy, output_dir):
 
     # The other workers of a cluster find the chief's features ready.
     data = distribution.chief_first(strategy, build)
-    return Job(options, output_dir, strategy, initial, data, masks)
+    return Job(options, output_dir, strategy, initial, data, levers)
+
+
+def _levers(options, source):
+    """The levers of the run, in the order in which they act."""
+    levers = []
+    if masks.trains_masks(options, source):
+        levers.append(masks.Masks(options))
+    if options.do_train and options.teacher_model_dir:
+        levers.append(Distillation(options))
+    if options.do_train and options.chosen_policy != "none":
+        levers.append(Freezing(options))
+    refuse_conflicts(levers)
+    return tuple(levers)
 
 
 def _with_head(options, source, task):
@@ -95,67 +112,70 @@ def _with_head(options, source, task):
 
 def build_model(job):
     """Creates the job's model in the strategy's scope, with the initial weights."""
+    source = job.source
+    for lever in job.levers:
+        source = lever.source(source)
     with distribution.scope(job.strategy):
-        job.model, report = _classifier(job, job.source, job.masks)
-        if report:
-            logging.info("\n%s", report.table())
-        if job.masks:
-            mask_training.start_masks(job.options, job.source, job.model.encoder)
-        if job.options.do_train:
-            freezing.start(job.options, job.model, job.data.train)
+        job.model = _classifier(job, source)
+        if job.source.arrays is not None:
+            logging.info("\n%s", _assign(job.model, source).table())
 
 
-def _classifier(job, source, masks=False):
-    """(`SequenceClassifier` for the run's task with the weights of `source`, `LoadReport`)."""
+def _classifier(job, source):
+    """A `SequenceClassifier` for the run's task of the shape of `source`, its weights random."""
     task = job.task
-    model = SequenceClassifier(
+    return SequenceClassifier(
         source.config,
         num_outputs=1 if task.labels is None else len(task.labels),
         regression=task.labels is None,
         seed=job.options.seed,
-        encoder=mask_training.build_encoder(source.config, source.arrays, masks),
+        encoder=BertEncoder(
+            source.config, dense_factory=kernels.factory(source.config, source.arrays)
+        ),
     )
-    if source.arrays is None:
-        return model, None
-    return model, assign_arrays(
+
+
+def _assign(model, source):
+    """Gives the model the weights of `source`; returns the `LoadReport`."""
+    return assign_arrays(
         model.model_weights, source.arrays, source.source, left=source.left, remarks=source.remarks
     )
 
 
-def _distillation(job):
-    """The loss that draws the model to `--teacher_model_dir`, or None."""
-    options = job.options
-    if not options.teacher_model_dir:
-        return None
-    source = load_model(options.teacher_model_dir)
+def _load_other(job, folder, flag):
+    """Returns (classifier of the job's task with the weights of a model folder, their digest).
+
+    Args:
+      job: `Job`.
+      folder: of a model fine-tuned on the same task.
+      flag: that names it.
+
+    Raises:
+      UserError: it does not read the job's examples, or has no head for its task.
+    """
+    source = load_model(folder)
     if source.config.vocab_size != job.source.config.vocab_size:
         raise UserError(
-            f"--teacher_model_dir: {source.source} has a vocabulary of {source.config.vocab_size},"
+            f"--{flag}: {source.source} has a vocabulary of {source.config.vocab_size},"
             f" the student's has {job.source.config.vocab_size}"
         )
     for key in ("max_position_embeddings", "type_vocab_size"):
         theirs, needed = getattr(source.config, key), _needed(job)[key]
         if theirs < needed:
             raise UserError(
-                f"--teacher_model_dir: {source.source} has {key} {theirs}, the run's examples need"
+                f"--{flag}: {source.source} has {key} {theirs}, the run's examples need"
                 f" {needed}: give another teacher"
                 + (", or a smaller --max_seq_length" if key.startswith("max") else "")
             )
     require_pooler(source)
     check_same_tokenizer(source, job.source, job.data.do_lower_case)
-    job.teacher_weights = sources.digest(source.arrays)
+    digest = sources.digest(source.arrays)
     source = head_matching.matched(source, job.task)
-    advice = f"give a --teacher_model_dir that was fine-tuned on task {job.task.name}"
+    advice = f"give a --{flag} that was fine-tuned on task {job.task.name}"
     head_matching.require(source, job.task, advice)
-    teacher, _ = _classifier(job, source)
-    return Distillation(
-        teacher,
-        job.source.config,
-        temperature=options.distillation_temperature,
-        logits_weight=options.distillation_logits_weight,
-        hidden_weight=options.distillation_hidden_weight,
-        label_weight=options.distillation_label_weight,
-    )
+    model = _classifier(job, source)
+    _assign(model, source)
+    return model, digest
 
 
 def _needed(job):
@@ -164,6 +184,27 @@ def _needed(job):
     pairs = bool((store.first_lengths < store.lengths).any())
     longest = job.data.pad_to or int(store.lengths.max())
     return {"max_position_embeddings": longest, "type_vocab_size": 1 + pairs}
+
+
+def begin_levers(job, total_steps):
+    """Tells the levers of the run that begins; returns the chief's `Summaries`, else None."""
+    summaries = Summaries(job.output_dir) if job.chief else None
+    run = Run(
+        options=job.options,
+        source=job.source,
+        model=job.model,
+        total_steps=total_steps,
+        store=job.data.train,
+        output_dir=job.output_dir,
+        strategy=job.strategy,
+        chief=job.chief,
+        summaries=summaries,
+        load_other=functools.partial(_load_other, job),
+    )
+    with distribution.scope(job.strategy):
+        for lever in job.levers:
+            lever.begin(run)
+    return summaries
 
 
 def compile_model(job, total_steps):
@@ -184,17 +225,13 @@ def compile_model(job, total_steps):
             bias_correction=options.adam_bias_correction,
             precision=options.precision,
         )
-        pruner = None
-        if job.masks:
-            pruner = mask_training.make_pruner(options, job.source, job.model.encoder, total_steps)
         job.model.compile(
             optimizer=optimizer,
             clip_norm=options.clip_norm or None,
             accumulation_steps=options.gradient_accumulation_steps,
-            pruner=pruner,
+            levers=job.levers,
             train_weights=options.learning_rate > 0,
             regularization_scale=options.regularization_scale,
-            distillation=_distillation(job),
             jit_compile=options.xla,
             steps_per_execution=options.steps_per_execution,
         )

@@ -40,10 +40,10 @@ def train_and_evaluate(
     Raises:
       UserError: the run in output_dir is another one, or a file cannot be written.
     """
-    strategy, freezing = run_config.strategy, run_config.freezing
+    strategy, levers = run_config.strategy, run_config.levers
     chief = distribution.is_chief(strategy)
     state = RunState(
-        run_config.output_dir, model, run_config.identity, chief, freezing,
+        run_config.output_dir, model, run_config.identity, chief, levers,
         run_config.keep_checkpoints, run_config.data,
     )  # fmt: skip
     with distribution.scope(strategy):  # restoring creates the optimizer's slots
@@ -55,7 +55,8 @@ def train_and_evaluate(
     rhythm = run_config.rhythm or EverySteps(run_config.save_checkpoints_steps, train_spec.steps)
     reports = _reports(train_spec, step, summaries, rhythm, run_config) if chief else []
     checkpoints = CheckpointAndEvaluate(state, eval_spec, run_config, rhythm, summaries, reports)
-    everyone = [*reports, *callbacks, *([freezing] if freezing else []), checkpoints]
+    more_callbacks = [x for lever in levers for x in lever.callbacks()]
+    everyone = [*reports, *callbacks, *more_callbacks, *levers, checkpoints]
     first, more = step, checkpoints.begin()
     while more:
         stage = train_spec.stage(model)
@@ -70,6 +71,8 @@ def train_and_evaluate(
         step = int(model.global_step.numpy())
         # From a change of the stage on the batches are other ones: `fit` ends and begins anew.
         more = train_spec.stage(model) != stage and checkpoints.goes_on(step)
+    for lever in levers:
+        lever.close()
     examples = sum(train_spec.examples(done) for done in range(first, step))
     return checkpoints.result(examples)
 
@@ -228,9 +231,10 @@ class CheckpointAndEvaluate(keras.callbacks.Callback):
             return
         require_finite(metrics, f"step {step}")
         self._record(step, metrics)
-        self._compare_with_best(self._described(step, metrics))
-        if self.run_config.freezing:
-            self.run_config.freezing.on_evaluation(step, first[self.evaluation.metric])
+        evaluation = self._described(step, metrics)
+        self._compare_with_best(evaluation)
+        for lever in self.run_config.levers:
+            lever.evaluated(step, metrics, evaluation["value"])
         self._stopped = self._waited_too_long()
         if self._stopped:
             logging.info("stopping early at step %d: %s", step, self._stopped)
@@ -267,7 +271,7 @@ class CheckpointAndEvaluate(keras.callbacks.Callback):
             self._best.keep(evaluation)
 
     def _may_be_best(self):
-        return self.run_config.may_be_best is None or self.run_config.may_be_best()
+        return all(lever.may_be_best() for lever in self.run_config.levers)
 
     def _is_better(self, evaluation, other):
         sign = 1 if self.evaluation.higher_is_better else -1

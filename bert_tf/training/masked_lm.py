@@ -53,12 +53,12 @@ class MaskedLanguageModel(UpdatedModel):
     @property
     def trained_weights(self):
         """All but the pooler where no next sentence is predicted: nothing would use it."""
+        weights = super().trained_weights
         if self.next_sentence:
-            return self.trainable_variables
-        return [v for v in self.trainable_variables if not v.name.startswith("bert/pooler/")]
+            return weights
+        return [v for v in weights if not v.name.startswith("bert/pooler/")]
 
-    @property
-    def loss_names(self):
+    def logged_names(self, passes):
         """The total, and the parts that TensorBoard shows under Google's names."""
         if self.next_sentence:
             return ("loss", "masked_lm_loss", "masked_lm_accuracy",
@@ -102,14 +102,13 @@ class MaskedLanguageModel(UpdatedModel):
         rows = tf.cast(tf.shape(data["input_word_ids"])[0], tf.float32)
         return tf.stack([tf.reduce_sum(data["masked_lm_weights"]) + _EPSILON, rows])
 
-    def objective(self, data, weights):
+    def objective(self, data, weights, one, shared):
         """The losses, and the share of predictions that are right."""
         _, _, *parts = tf.unstack(self.sums(data, training=True))
         means = [part * weights[i // 2] for i, part in enumerate(parts)]
-        if not self.next_sentence:
-            return means[0], means
-        total = means[0] + means[2]
-        return total, [total, *means]
+        total = means[0] + means[2] if self.next_sentence else means[0]
+        logged = [total, *means] if self.next_sentence else means
+        return total, dict(zip(self.logged_names([one]), logged, strict=True))
 
     def sums(self, data, training=None):
         """What means are made of, over one batch.

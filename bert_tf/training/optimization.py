@@ -179,6 +179,16 @@ def clip_by_global_norm(grads, clip_norm, finite=None):
     return [_scaled(g, scale) for g in grads], norm
 
 
+def all_finite(gradients):
+    """Returns a bool scalar: whether no number of the gradients is infinite or NaN.
+
+    Args:
+      gradients: list of tensors, `tf.IndexedSlices` and None.
+    """
+    values = [g.values if isinstance(g, tf.IndexedSlices) else g for g in gradients]
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in values if x is not None])
+
+
 def _unique_rows(slices):
     """Returns the same gradient with each row once."""
     rows, place = tf.unique(slices.indices)

@@ -11,6 +11,7 @@ from bert_tf import files
 from bert_tf.errors import UserError
 
 STATE_FILE = "training_state.json"
+VERSION = 1
 
 # The files of `checkpoints/state-<step>`, TensorFlow's temporary ones included; no user's copies.
 _STATE = re.compile(r"state-(\d+)(?:$|[._])")
@@ -28,7 +29,7 @@ class RunState:
       model: compiled `SequenceClassifier`.
       identity: JSON-able dict of what must not change within a run (data, batch size, seed, ...).
       write: False on the workers of a cluster that only read.
-      freezing: `AutoFreeze` of the run, whose state is part of it; None without.
+      levers: the run's, whose states are part of it.
       keep: how many states to keep, the newest ones; all but the newest are for the user alone.
       data: {name: digest} of what the run reads besides; it must not change either, where the run
         in output_dir has recorded it (a version before this, or one without evaluation, has not).
@@ -38,12 +39,12 @@ class RunState:
       info: JSON-able dict that callbacks keep their own state in (best metric, evaluations, ...).
     """
 
-    def __init__(self, output_dir, model, identity, write=True, freezing=None, keep=1, data=None):
+    def __init__(self, output_dir, model, identity, write=True, levers=(), keep=1, data=None):
         self.output_dir = pathlib.Path(output_dir)
         self.model = model
         self.identity = identity
         self.write = write
-        self.freezing = freezing
+        self.levers = tuple(levers)
         self.keep = keep
         self.data = dict(data or {})
         self.step = 0
@@ -85,12 +86,14 @@ class RunState:
                 )
         self._require_same_data(path, saved.get("data", {}))
         prefix = str(self.output_dir / checkpoint)
-        if self.freezing:  # first: what is frozen has no slots
-            self.freezing.set_model(self.model)
-            self.freezing.set_state(self.info["freezing"])
+        former = "version" not in saved
+        states = self.info if former else self.info.get("levers", {})
+        for lever in self.levers:  # first: what is frozen has no slots
+            lever.restore(states.get(lever.name, {}))
         self.model.create_slots()
         try:
-            self._checkpoint().read(prefix).assert_existing_objects_matched()
+            for checkpoint in self._former_parts() if former else [self._checkpoint()]:
+                checkpoint.read(prefix).assert_existing_objects_matched()
         except (tf.errors.OpError, AssertionError, LookupError, RuntimeError, ValueError) as e:
             reason = str(e).strip().partition("\n")[0]
             raise UserError(
@@ -120,8 +123,7 @@ class RunState:
                 f"{prefix}: cannot write the checkpoint of step {step} (disk full?):"
                 f" {getattr(e, 'message', e)}; the one before it is intact"
             ) from e
-        if self.freezing:
-            self.info["freezing"] = self.freezing.get_state()
+        self.info["levers"] = {x.name: state for x in self.levers if (state := x.state())}
         files.write_json(
             self.path,
             {
@@ -131,6 +133,7 @@ class RunState:
                 "info": self.info,
                 "seconds": self.seconds,
                 "step": step,
+                "version": VERSION,
             },
         )
         self._delete_all_but(name)
@@ -147,8 +150,19 @@ class RunState:
 
     def _checkpoint(self):
         parts = {"model": self.model, "optimizer": self.model.optimizer}
-        gradients = self.freezing and self.freezing.trackable()
-        return tf.train.Checkpoint(**parts, **({"gradients": gradients} if gradients else {}))
+        found = {x.name: tensors for x in self.levers if (tensors := x.trackable()) is not None}
+        levers = {"levers": tf.train.Checkpoint(**found)} if found else {}
+        return tf.train.Checkpoint(**parts, **levers)
+
+    def _former_parts(self):
+        """The checkpoints, to be read one by one, of a state that an earlier version has saved."""
+        yield tf.train.Checkpoint(model=self.model, optimizer=self.model.optimizer)
+        for lever in self.levers:
+            tensors = lever.trackable()
+            for name in reversed(lever.former_part if tensors is not None else ()):
+                tensors = tf.train.Checkpoint(**{name: tensors})
+            if tensors is not None:
+                yield tensors
 
     def _newest(self):
         path = self.path

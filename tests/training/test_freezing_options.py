@@ -6,9 +6,12 @@ import types
 
 import pytest
 
+from bert_tf.distillation.lever import Distillation
 from bert_tf.errors import UserError
-from bert_tf.training import freezing
+from bert_tf.freezing.lever import Freezing
+from bert_tf.pruning.lever import GateTraining
 from bert_tf.training.freezing_options import FreezingOptions
+from bert_tf.training.lever import refuse_conflicts
 from tests import tiny
 
 MINIMAL = {"do_train": True, "task_name": "rte", "output_dir": "out", "model_dir": "model"}
@@ -133,22 +136,22 @@ def source():
             {"freeze_policy": "schedule", "freeze_schedule": "0.1:2,0.2:9"},
             "--freeze_schedule=0.1:2,0.2:9: .* has 6 layers",
         ),
-        (
-            {"freeze_layers": 2, "activation_cache": "disk", "teacher_model_dir": "teacher"},
-            "--activation_cache cannot go with --teacher_model_dir",
-        ),
     ],
 )
 def test_what_the_model_cannot_do_is_refused(flags, message, source):
     with pytest.raises(UserError, match=message):
-        freezing.check(tiny.options(**MINIMAL, **flags), source, masks=False)
+        Freezing(tiny.options(**MINIMAL, **flags)).source(source)
 
 
-def test_layers_do_not_freeze_while_masks_are_trained(source):
-    freezing.check(tiny.options(**MINIMAL), source, masks=True)
-    freezing.check(tiny.options(**MINIMAL, freeze_layers=6), source, masks=False)
+def test_levers_that_do_not_go_together_are_refused():
+    flags = {**MINIMAL, "freeze_layers": 2}
+    masks, teacher = GateTraining(), Distillation(tiny.options(**MINIMAL))
+    refuse_conflicts([teacher, Freezing(tiny.options(**flags))])
     with pytest.raises(UserError, match="cannot go with mask training: remove the masks first"):
-        freezing.check(tiny.options(**MINIMAL, freeze_layers=2), source, masks=True)
+        refuse_conflicts([masks, Freezing(tiny.options(**flags))])
+    cached = Freezing(tiny.options(**flags, activation_cache="disk"))
+    with pytest.raises(UserError, match="--activation_cache cannot go with --teacher_model_dir"):
+        refuse_conflicts([teacher, cached])
 
 
 def test_help_names_every_flag():

@@ -4,7 +4,6 @@ import math
 
 import tf_keras as keras
 
-from bert_tf.encoder.kernels import mask_evaluation
 from flop.sparsity import open_gates
 
 # Over a run; TensorBoard shows 10 of them unless --samples_per_plugin says more.
@@ -78,18 +77,3 @@ class PruningSummaries(keras.callbacks.Callback):
             for scope, shape in self.kernels.items()
         ]
         self.summaries.image(self.step, "ranks", report.ranks_image(rows))
-
-
-def values_in_force(config, pruner):
-    """Returns {flag: value} of mask training's flags whose default is the model's or the run's.
-
-    Args:
-      config: `BertConfig` that was trained.
-      pruner: `flop.pruner.Pruner` of the run.
-    """
-    return {
-        "target_sparsity_warmup": pruner.target_warmup,
-        "mask_evaluation": mask_evaluation(config),
-        "hidden_dropout_prob": config.hidden_dropout_prob,
-        "attention_probs_dropout_prob": config.attention_probs_dropout_prob,
-    }

@@ -1,23 +1,130 @@
-"""What a run with masks adds to fine-tuning: which kernels have them, their start, their pruner."""
+"""Mask training as a lever: gates on factorised kernels, and the pruner that closes them."""
 
+import dataclasses
 import pathlib
 
 import numpy as np
+import tensorflow as tf
 from absl import logging
 
 from bert_tf.checkpoints import names
 from bert_tf.checkpoints.mask_scores import initial_log_alphas, read_scores
-from bert_tf.encoder import BertEncoder, kernels
+from bert_tf.encoder import kernels
 from bert_tf.errors import UserError
+from bert_tf.pruning.summaries import PruningSummaries
+from bert_tf.training.lever import Lever
 from bert_tf.training.optimization import AdamW
 from bert_tf.training.pruning_options import MASK_FLAGS
 from bert_tf.training.schedules import Noam
 from flop import sparsity
+from flop.hard_concrete import gate_seed
 from flop.pruner import Pruner
 
 # The original divides by sqrt(768) whatever the hidden size; its rates are to mean the same here.
 _NOAM_SIZE = 768
 _NEAR = 0.02  # asappresearch/flop keeps a best model only this close to its target
+_GATE_NOISE = 0x6A7E  # keeps the gates' noise apart from the dropout masks of the same step
+_OPEN = 5.0  # log_alpha of a gate that is open 99.9 % of the time
+
+
+class GateTraining(Lever):
+    """Trains the gates and multipliers of a pruner beside the weights.
+
+    Args:
+      pruner: `flop.pruner.Pruner` of the model's gates.
+    """
+
+    name = "masks"
+    former_part = ("model", "pruner")
+
+    def __init__(self, pruner=None):
+        super().__init__()
+        self.pruner = pruner
+
+    @property
+    def variables(self):
+        """The gates."""
+        return self.pruner.gates
+
+    def noise(self, seed):
+        return gate_seed(tf.random.experimental.stateless_fold_in(seed, _GATE_NOISE))
+
+    def update(self, step, own, weights, applied):
+        """Logs what `Pruner.update` does, and an l2 loss of 0 where there is none."""
+        return {
+            "l2_regularization_loss": tf.constant(0.0),
+            **self.pruner.update(step, own, applied),
+        }
+
+    def create_slots(self):
+        self.pruner.create_slots()
+
+    def may_be_best(self):
+        """Whether cutting now would come within 0.02 of the target."""
+        return self.pruner.removed_sparsity() > self.pruner.target_sparsity - _NEAR
+
+    def trackable(self):
+        return self.pruner
+
+
+class Masks(GateTraining):
+    """Mask training as the flags say.
+
+    Args:
+      options: `ClassifierOptions`.
+    """
+
+    def __init__(self, options):
+        super().__init__()
+        self._options = options
+        self._run = None
+
+    def source(self, source):
+        """Adds a log_alpha to every factorised kernel that has none.
+
+        Raises:
+          UserError: scores are asked for and the model folder has none that fit, or has masks.
+        """
+        shapes = _factor_shapes(source)
+        scored = self._options.init_masks == "scores"
+        if kernels.is_masked(source.arrays):
+            if scored:
+                raise UserError(f"--init_masks=scores: {source.source} has trained masks already")
+            shapes = {s: x for s, x in shapes.items() if f"{s}_g/log_alpha" not in source.arrays}
+        start = {scope: np.full(rank, _OPEN, np.float32) for scope, (*_, rank) in shapes.items()}
+        if scored:
+            start = self._by_scores(source, shapes)
+        gates = {f"{scope}_g/log_alpha": values for scope, values in start.items()}
+        return dataclasses.replace(source, arrays={**(source.arrays or {}), **gates})
+
+    def begin(self, run):
+        self._run = run
+        self.pruner = make_pruner(self._options, run.source, run.model.encoder, run.total_steps)
+
+    def identity(self):
+        return {"mask training": True}
+
+    def callbacks(self):
+        run = self._run
+        if not run.chief:
+            return []
+        scopes, every = names.dense_scopes(run.source.config), self._options.log_steps
+        return [PruningSummaries(run.summaries, self.pruner, scopes, run.total_steps, every)]
+
+    def settled(self):
+        config = self._run.source.config
+        return {
+            "target_sparsity_warmup": self.pruner.target_warmup,
+            "mask_evaluation": kernels.mask_evaluation(config),
+            "hidden_dropout_prob": config.hidden_dropout_prob,
+            "attention_probs_dropout_prob": config.attention_probs_dropout_prob,
+        }
+
+    def _by_scores(self, source, shapes):
+        path = pathlib.Path(self._options.model_dir or self._options.init_checkpoint)
+        scores = read_scores(path if path.is_dir() else path.parent, shapes)
+        base, fixed = _base(self._options, source)
+        return initial_log_alphas(scores, shapes, base, fixed, self._options.target_sparsity)
 
 
 def trains_masks(options, source):
@@ -73,33 +180,6 @@ def configure(options, source):
     return config.replace(extra={**config.extra, "mask_evaluation": options.mask_evaluation})
 
 
-def build_encoder(config, arrays, masks):
-    """Returns the `BertEncoder` whose kernels are dense, factorised or masked as `arrays` say."""
-    factory = kernels.factory(config, arrays, masked=masks or None)
-    return BertEncoder(config, dense_factory=factory)
-
-
-def start_masks(options, source, encoder):
-    """Sets log_alpha of the encoder's masks as `--init_masks` says, unless the model brought them.
-
-    Raises:
-      UserError: scores are asked for and the model folder has none that fit.
-    """
-    if options.init_masks == "constant":
-        return
-    path = options.model_dir or options.init_checkpoint
-    if kernels.is_masked(source.arrays):
-        raise UserError(f"--init_masks=scores: {source.source} has trained masks already")
-    layers = masked_layers(encoder)
-    shapes = {x.scope: (x.input_units, x.units, x.rank) for x in layers}
-    folder = pathlib.Path(path) if pathlib.Path(path).is_dir() else pathlib.Path(path).parent
-    scores = read_scores(folder, shapes)
-    base, fixed = _base(options, source)
-    values = initial_log_alphas(scores, shapes, base, fixed, options.target_sparsity)
-    for layer in layers:
-        layer.mask.log_alpha.assign(values[layer.scope])
-
-
 def make_pruner(options, source, encoder, total_steps):
     """Returns the `Pruner` of the encoder's masks, with the original's optimizers.
 
@@ -140,11 +220,6 @@ def make_pruner(options, source, encoder, total_steps):
     return pruner
 
 
-def near_target(pruner):
-    """Returns the callable that says whether cutting now would come within 0.02 of the target."""
-    return lambda: pruner.removed_sparsity() > pruner.target_sparsity - _NEAR
-
-
 def masked_layers(encoder):
     """Returns the encoder's `FactorizedDense` layers that have a mask, bottom to top."""
     return [
@@ -153,6 +228,13 @@ def masked_layers(encoder):
         for kernel in layer.kernels
         if getattr(kernel, "mask", None) is not None
     ]
+
+
+def _factor_shapes(source):
+    """{scope: (d_in, d_out, rank)} of the factorised kernels, bottom to top."""
+    ranks = kernels.factorized_ranks(source.config, source.arrays)
+    scopes = names.dense_scopes(source.config)
+    return {scope: (*scopes[scope], rank) for scope, rank in ranks.items()}
 
 
 def _base(options, source):

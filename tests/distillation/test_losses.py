@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import BertConfig
-from bert_tf.training.distillation import Distillation, hidden_losses
+from bert_tf.distillation.losses import DistillationLoss, hidden_losses
 from bert_tf.training.model import SequenceClassifier
 from tests import tiny
 
@@ -40,8 +40,8 @@ def full_states(model, inputs):
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 7])
 def test_each_layer_is_compared_at_the_tokens_that_it_computes(inputs, own, depth):
     student, teacher = make_model(own, seed=1), make_model(depth, seed=2)
-    distillation = Distillation(teacher, student.config, logits_weight=0.0)
-    found = distillation(inputs, *student.forward(inputs))
+    distillation = DistillationLoss(teacher, student.config, logits_weight=0.0)
+    found = distillation(inputs, student.forward(inputs), distillation.wanted(inputs))
     wanted, states = full_states(teacher, inputs), full_states(student, inputs)
     mask = inputs["input_mask"].numpy().astype(float)
     expected = np.zeros(4)
@@ -62,7 +62,7 @@ def test_a_teacher_as_deep_computes_no_more_than_before(inputs, monkeypatch):
         return real(*args, **kwargs)
 
     monkeypatch.setattr(teacher, "forward", forward)
-    Distillation(teacher, student.config)(inputs, *student.forward(inputs))
+    DistillationLoss(teacher, student.config).wanted(inputs)
     assert seen == [1]
 
 

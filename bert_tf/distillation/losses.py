@@ -1,11 +1,11 @@
-"""Distillation: the loss that draws a student to a teacher's logits and hidden states."""
+"""What draws a student to a teacher: losses on their logits and hidden states."""
 
 import tensorflow as tf
 
 from bert_tf.errors import UserError
 
 
-class Distillation:
+class DistillationLoss:
     """Per-example distillation losses of a classifier or regressor.
 
     Logits: T^2 times the cross-entropy of the student's softened class probabilities to the
@@ -22,20 +22,13 @@ class Distillation:
       student_config: `BertConfig` of the student.
       temperature: T, above 0.
       logits_weight, hidden_weight: factors of the two losses; 0 leaves one out.
-      label_weight: factor of the task's own loss beside them.
 
     Raises:
       UserError: the hidden sizes differ while hidden states are to be compared.
     """
 
     def __init__(
-        self,
-        teacher,
-        student_config,
-        temperature=2.0,
-        logits_weight=1.0,
-        hidden_weight=1.0,
-        label_weight=1.0,
+        self, teacher, student_config, temperature=2.0, logits_weight=1.0, hidden_weight=1.0
     ):
         if hidden_weight and teacher.config.hidden_size != student_config.hidden_size:
             raise UserError(
@@ -47,27 +40,30 @@ class Distillation:
         self.temperature = temperature
         self.logits_weight = logits_weight
         self.hidden_weight = hidden_weight
-        self.label_weight = label_weight
         depth, own = teacher.config.num_hidden_layers, student_config.num_hidden_layers
         self.layers = [round(i * depth / own) for i in range(own + 1)]
         self._first_token_only = not hidden_weight or depth not in self.layers[:-1]
 
-    def __call__(self, inputs, logits, states):
+    def wanted(self, inputs):
+        """Returns the teacher's (logits, hidden states) for `inputs`, which have no gradient."""
+        logits, states = self._teacher.forward(
+            inputs, training=False, first_token_only=self._first_token_only
+        )
+        return tf.stop_gradient(logits), [tf.stop_gradient(state) for state in states]
+
+    def __call__(self, inputs, outputs, wanted):
         """Returns float32 losses [batch].
 
         Args:
           inputs: the student's inputs, dict of int32 [batch, seq].
-          logits: the student's, float32 [batch, num_outputs].
-          states: the student's hidden states, see `SequenceClassifier.forward`.
+          outputs: the student's (logits, hidden states), see `SequenceClassifier.forward`.
+          wanted: the teacher's, of `wanted`.
         """
-        wanted, teacher_states = self._teacher.forward(
-            inputs, training=False, first_token_only=self._first_token_only
-        )
-        wanted = tf.stop_gradient(wanted)
-        losses = self.logits_weight * self._logits_losses(wanted, logits)
+        (logits, states), (wanted_logits, wanted_states) = outputs, wanted
+        losses = self.logits_weight * self._logits_losses(wanted_logits, logits)
         if self.hidden_weight:
             mask = tf.cast(inputs["input_mask"], tf.float32)
-            chosen = [tf.stop_gradient(teacher_states[i]) for i in self.layers]
+            chosen = [wanted_states[i] for i in self.layers]
             chosen[-1] = chosen[-1][:, :1]  # all that the student's last layer computes
             losses += self.hidden_weight * hidden_losses(chosen, states, mask)
         return losses

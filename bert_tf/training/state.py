@@ -87,13 +87,14 @@ class RunState:
         self._require_same_data(path, saved.get("data", {}))
         prefix = str(self.output_dir / checkpoint)
         former = "version" not in saved
-        states = self.info if former else self.info.get("levers", {})
+        states = self.info if former else saved["levers"]
         for lever in self.levers:  # first: what is frozen has no slots
             lever.restore(states.get(lever.name, {}))
         self.model.create_slots()
         try:
             for checkpoint in self._former_parts() if former else [self._checkpoint()]:
-                checkpoint.read(prefix).assert_existing_objects_matched()
+                # Each of the former parts leaves what is the others'.
+                checkpoint.read(prefix).assert_existing_objects_matched().expect_partial()
         except (tf.errors.OpError, AssertionError, LookupError, RuntimeError, ValueError) as e:
             reason = str(e).strip().partition("\n")[0]
             raise UserError(
@@ -123,7 +124,6 @@ class RunState:
                 f"{prefix}: cannot write the checkpoint of step {step} (disk full?):"
                 f" {getattr(e, 'message', e)}; the one before it is intact"
             ) from e
-        self.info["levers"] = {x.name: state for x in self.levers if (state := x.state())}
         files.write_json(
             self.path,
             {
@@ -131,6 +131,7 @@ class RunState:
                 "data": self.data,
                 "identity": self.identity,
                 "info": self.info,
+                "levers": {lever.name: lever.state() for lever in self.levers},
                 "seconds": self.seconds,
                 "step": step,
                 "version": VERSION,

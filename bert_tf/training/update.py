@@ -5,6 +5,7 @@ import contextlib
 import tensorflow as tf
 import tf_keras as keras
 
+from bert_tf import keras_internals
 from bert_tf.encoder import dropout_seed
 from bert_tf.training.optimization import apply_gradients, clip_by_global_norm, create_slots
 
@@ -35,8 +36,7 @@ class UpdatedModel(keras.Model):
             name="global_step",
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
-        # What train_step returns is already that of the global batch; Keras would add it up.
-        self.distribute_reduction_method = "first"
+        keras_internals.report_first_replica(self)
         self.clip_norm = 1.0
         self.accumulation_steps = 1
 

@@ -23,6 +23,11 @@ def keep_trainable(model):
     model._compiled_trainable_state.update(model._get_trainable_state())
 
 
+def take_tensors(callback):
+    """Gives a callback the logs as tensors; else Keras reads all of them after every step."""
+    callback._supports_tf_logs = True
+
+
 class SlotOptimizer(keras.optimizers.Optimizer):
     """Base of an optimizer whose `update_step` does the whole update of a variable.
 

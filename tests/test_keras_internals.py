@@ -62,6 +62,21 @@ def test_keep_trainable(kept):
     assert np.array_equal(before, model.layers[0].get_weights()[0]) == kept
 
 
+@pytest.mark.parametrize("taken", [True, False])
+def test_take_tensors(taken):
+    """`_supports_tf_logs`: Keras would wait for the device after every step."""
+
+    class Kinds(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.is_tensor = tf.is_tensor(logs["loss"])
+
+    callback = Kinds()
+    if taken:
+        keras_internals.take_tensors(callback)
+    fit(make_model(), callbacks=[callback])
+    assert callback.is_tensor == taken
+
+
 def test_report_first_replica(monkeypatch):
     """`distribute_reduction_method`: on two replicas all logs would be twice as large."""
     reduce, seen = training.reduce_per_replica, []

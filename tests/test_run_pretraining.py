@@ -12,11 +12,11 @@ import time
 
 import numpy as np
 import pytest
-import tf_keras as keras
 
 from bert_tf import files
 from bert_tf.budget import Clock, Rate
 from bert_tf.errors import UserError
+from bert_tf.step_callback import StepCallback
 from bert_tf.training import pretraining
 from bert_tf.training.pretraining_data import HeldOutEvaluation
 from bert_tf.training.progress import current_learning_rate
@@ -31,12 +31,11 @@ class Killed(Exception):
     """Stands for the end of the process: nothing catches it."""
 
 
-class Time(keras.callbacks.Callback):
+class Time(StepCallback):
     """The test's time, which updates, evaluations and saves move; keeps what each update had."""
 
     def __init__(self, update=4.0, kill_at=None, terminate_at=None):
         super().__init__()
-        self._supports_tf_logs = True
         self.seconds = 0.0
         self.update, self.kill_at, self.terminate_at = update, kill_at, terminate_at
         self.updates = []  # (update, seconds before it, rate)
@@ -44,17 +43,13 @@ class Time(keras.callbacks.Callback):
     def __call__(self):
         return self.seconds
 
-    def on_train_begin(self, logs=None):
-        self._first = int(self.model.global_step.numpy())
-
-    def on_train_batch_end(self, batch, logs=None):
-        number = self._first + batch
+    def on_steps(self, before, logs):
         rate = current_learning_rate(self.model.optimizer)
-        self.updates.append((number, self.seconds, rate))
+        self.updates.append((before, self.seconds, rate))
         self.seconds += self.update
-        if number == self.kill_at:
+        if before == self.kill_at:
             raise Killed
-        if number == self.terminate_at:
+        if before == self.terminate_at:
             signal.raise_signal(signal.SIGTERM)
 
 

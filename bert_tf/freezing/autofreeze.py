@@ -94,7 +94,6 @@ class AutoFreeze(Lever):
         self._reference = None
         self._best = None
         self._monitor = None
-        self._step = 0
 
     def set_model(self, model):
         """Finds the encoder; Keras calls it before training begins."""
@@ -122,21 +121,16 @@ class AutoFreeze(Lever):
         return {}
 
     def on_train_begin(self, logs=None):
-        self._step = self._first_step = self._global_step()
+        super().on_train_begin(logs)
         # Another `fit` is another training, unless the whole one's length was given.
-        self._origin = 0 if self.total_steps else self._step
+        self._origin = 0 if self.total_steps else self.step
         steps = self.total_steps or self._steps_of_fit()
         self._interval = max(1, steps // self.num_intervals)
         self._total = self._origin + steps
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._first_step = self._step
-
-    def on_train_batch_end(self, batch, logs=None):
-        # Under steps_per_execution `batch` is the last of several.
-        before, self._step = self._step, self._first_step + batch + 1
-        done, step = before - self._origin, self._step - self._origin
-        if self.stopped or self._step >= self._total:
+    def on_steps(self, before, logs):
+        done, step = before - self._origin, self.step - self._origin
+        if self.stopped or self.step >= self._total:
             return
         if not self.policy.due(done, step, self._interval):
             return
@@ -149,7 +143,7 @@ class AutoFreeze(Lever):
     def on_epoch_end(self, epoch, logs=None):
         value = (logs or {}).get(self.guard_metric)
         if value is not None:
-            self.on_evaluation(self._step, float(value))
+            self.on_evaluation(self.step, float(value))
 
     def on_evaluation(self, step, value):
         """Tells the guard a dev metric (higher is better) of the weights at `step`."""
@@ -191,15 +185,15 @@ class AutoFreeze(Lever):
 
     def _test(self):
         norms = self._monitor.take() if self._monitor else None
-        decision = self.policy.decide(self._step, self._reference, norms, self.frozen)
+        decision = self.policy.decide(self.step, self._reference, norms, self.frozen)
         # A policy without gradients only needs to know that there was a test before.
         self._reference = norms or []
         if decision.frozen != self.frozen:
-            logging.info("step %d: %d encoder layers are frozen", self._step, decision.frozen)
+            logging.info("step %d: %d encoder layers are frozen", self.step, decision.frozen)
             self._freeze(decision.frozen)
         self._record(
             {
-                "step": self._step,
+                "step": self.step,
                 "norms": norms,
                 "etas": decision.etas,
                 "threshold": decision.threshold,
@@ -238,10 +232,6 @@ class AutoFreeze(Lever):
                 " steps_per_epoch to fit"
             )
         return steps * epochs
-
-    def _global_step(self):
-        step = getattr(self.model, "global_step", None)
-        return self._step if step is None else int(step.numpy())
 
 
 def _json_able(value):

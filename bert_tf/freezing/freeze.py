@@ -2,6 +2,7 @@
 
 import tf_keras as keras
 
+from bert_tf import keras_internals
 from bert_tf.encoder import BertEncoder
 
 
@@ -11,7 +12,8 @@ def find_encoder(model):
     Raises:
       ValueError: it has none, or several.
     """
-    found = [layer for layer in model._flatten_layers() if isinstance(layer, BertEncoder)]
+    layers = keras_internals.layers_of(model)
+    found = [layer for layer in layers if isinstance(layer, BertEncoder)]
     if len(found) != 1:
         raise ValueError(f"the model has {len(found)} bert_tf encoders; freezing needs exactly one")
     return found[0]
@@ -44,9 +46,8 @@ def freeze(model, num_layers, keep_slots=False):
         encoder.freeze(0)
         with_slots = _trained(model)
         encoder.freeze(num_layers)
-    if getattr(model, "_is_compiled", False):  # else `fit` undoes it
-        model._compiled_trainable_state.update(model._get_trainable_state())
-    if getattr(model, "optimizer", None) is not None:
+    if getattr(model, "optimizer", None) is not None:  # compiled
+        keras_internals.keep_trainable(model)
         match_slots(model.optimizer, with_slots, create=keep_slots)
     if getattr(model, "train_function", None) is not None:
         model.make_train_function(force=True)
@@ -65,68 +66,12 @@ def match_slots(optimizer, live, create=False):
       create: make the slots of an optimizer that has none yet; else its first update does.
     """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    if not isinstance(optimizer, keras.optimizers.Optimizer):
-        _drop_legacy_slots(optimizer, live)
-        return
-    places = getattr(optimizer, "_index_dict", None)
-    keys = [optimizer._var_key(v) for v in live]
-    if not places:
+    if not isinstance(optimizer, keras.optimizers.Optimizer):  # such as official's LAMB
+        keras_internals.drop_legacy_slots(optimizer, live)
+    elif not keras_internals.has_slots(optimizer):
         if create:
             optimizer.build(live)
-        return
-    if set(keys) == set(places):
-        return
-    before = _slot_lists(optimizer, len(places))
-    if set(keys) <= set(places):
-        kept = {name: [slots[places[key]] for key in keys] for name, slots in before.items()}
-        dropped = _ids(before) - _ids(kept)
-        optimizer._variables = [v for v in optimizer._variables if id(v) not in dropped]
-    else:  # something thaws: its slots begin at zero
-        dropped = _ids(before)
-        optimizer._variables = [v for v in optimizer._variables if id(v) not in dropped]
-        optimizer._built = False
-        optimizer.build(live)
-        new = _slot_lists(optimizer, len(live))
-        old = {
-            id(slot): before[name][places[key]]
-            for name, slots in new.items()
-            for key, slot in zip(keys, slots, strict=True)
-            if key in places
-        }
-        kept = {name: [old.get(id(slot), slot) for slot in slots] for name, slots in new.items()}
-        # In the order in which `build` makes them, which is that of a checkpoint.
-        optimizer._variables = [old.get(id(v), v) for v in optimizer._variables]
-    for name, slots in kept.items():
-        setattr(optimizer, name, slots)
-    if hasattr(optimizer, "_coalesced_children"):  # what an earlier checkpoint found to save
-        del optimizer._coalesced_children
-    optimizer._index_dict = {key: place for place, key in enumerate(keys)}
-
-
-def _slot_lists(optimizer, count):
-    """{attribute: its slots, one for each of `count` variables} of a built optimizer."""
-    return {
-        name: list(value)
-        for name, value in vars(optimizer).items()
-        if name != "_variables"
-        and isinstance(value, list)
-        and len(value) == count
-        and all(hasattr(slot, "assign") for slot in value)
-    }
-
-
-def _ids(slot_lists):
-    return {id(slot) for slots in slot_lists.values() for slot in slots}
-
-
-def _drop_legacy_slots(optimizer, live):
-    """The same for the older kind, such as official's LAMB, which makes missing slots itself."""
-    from tf_keras.src.optimizers.legacy.optimizer_v2 import _var_key
-
-    keys = {_var_key(v) for v in live}
-    dropped = {
-        id(slot)
-        for key in set(optimizer._slots) - keys
-        for slot in optimizer._slots.pop(key).values()
-    }
-    optimizer._weights = [w for w in optimizer._weights if id(w) not in dropped]
+    elif isinstance(optimizer, keras_internals.SlotOptimizer):
+        optimizer.keep_slots(live)
+    else:
+        keras_internals.keep_slots(optimizer, live)

@@ -2,15 +2,14 @@
 
 import math
 
-import tf_keras as keras
-
+from bert_tf.step_callback import StepCallback
 from flop.sparsity import open_gates
 
 # Over a run; TensorBoard shows 10 of them unless --samples_per_plugin says more.
 _PICTURES = 20
 
 
-class PruningSummaries(keras.callbacks.Callback):
+class PruningSummaries(StepCallback):
     """Keras callback: the state of the masks after every `every_n_steps` steps, and at the end.
 
     Each time the scalar `sparsity_if_removed`, that of the compact model which the masks would give
@@ -32,21 +31,18 @@ class PruningSummaries(keras.callbacks.Callback):
 
     def __init__(self, summaries, pruner, kernels, total_steps, every_n_steps=10):
         super().__init__()
-        self._supports_tf_logs = True  # else Keras reads every log at every step
         self.summaries = summaries
         self.pruner = pruner
         self.kernels = dict(kernels)
         self.every_n_steps = every_n_steps
         self.picture_steps = max(every_n_steps, math.ceil(total_steps / _PICTURES))
-        self.step = self._initial_step = self._scalar_step = self._picture_step = 0
-
-    def on_train_begin(self, logs=None):
-        self.step = self._initial_step = int(self.model.global_step.numpy())
         self._scalar_step = self._picture_step = self.step
 
-    def on_train_batch_end(self, batch, logs=None):
-        # Under steps_per_execution `batch` is the last of several.
-        self.step = self._initial_step + batch + 1
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self._scalar_step = self._picture_step = self.step
+
+    def on_steps(self, before, logs):
         if self.step // self.every_n_steps > self._scalar_step // self.every_n_steps:
             self._write_scalar()
         if self.step // self.picture_steps > self._picture_step // self.picture_steps:

@@ -107,9 +107,16 @@ def scope(strategy):
     return strategy.scope() if strategy else contextlib.nullcontext()
 
 
+def _several_workers(strategy):
+    """Whether some of the strategy's replicas are those of other processes."""
+    if strategy is None:
+        return False
+    return strategy.num_replicas_in_sync > len(strategy.extended.worker_devices)
+
+
 def is_chief(strategy):
     """True where files are written: everywhere but on the other workers of a cluster."""
-    if strategy is None or not strategy.extended._in_multi_worker_mode():
+    if not _several_workers(strategy):
         return True
     resolver = strategy.cluster_resolver
     return resolver.task_type in (None, "chief") or (
@@ -124,7 +131,7 @@ def value_of_chief(strategy, value):
 
     With one process it is `value`. Every worker of a cluster has to call it.
     """
-    if strategy is None or not strategy.extended._in_multi_worker_mode():
+    if not _several_workers(strategy):
         return value
     value = tf.constant(value if is_chief(strategy) else 0, tf.int64)
 
@@ -167,7 +174,7 @@ class ChiefValues:
 
     def __init__(self, strategy, count):
         self._strategy = strategy
-        self._alone = strategy is None or not strategy.extended._in_multi_worker_mode()
+        self._alone = not _several_workers(strategy)
         self._chief = is_chief(strategy)
         if self._alone:
             return
@@ -181,7 +188,7 @@ class ChiefValues:
 
             return strategy.run(add)
 
-        self._local = strategy.num_replicas_in_sync // strategy.extended._num_workers
+        self._local = len(strategy.extended.worker_devices)
         self._total = total
 
     def read(self, values, flag=False):

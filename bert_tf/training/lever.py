@@ -16,9 +16,8 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-import tf_keras as keras
-
 from bert_tf.errors import UserError
+from bert_tf.step_callback import StepCallback
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,8 +82,8 @@ class Run:
     load_other: Callable
 
 
-class Lever(keras.callbacks.Callback):
-    """A technique of a run. Every method may be left out; those of a Keras callback are called too.
+class Lever(StepCallback):
+    """A technique of a run. Every method may be left out; it is a Keras callback of the run, too.
 
     Attributes:
       name: its key in results.json and in the saved state.
@@ -97,10 +96,6 @@ class Lever(keras.callbacks.Callback):
     conflicts: dict = {}  # noqa: RUF012 - a constant
     variables = ()
     former_part = ()
-
-    def __init__(self):
-        super().__init__()
-        self._supports_tf_logs = True  # else Keras reads every log at every step
 
     def source(self, source):
         """Returns the `LoadedModel` to build from, its configuration and arrays changed."""

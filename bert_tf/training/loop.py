@@ -1,5 +1,6 @@
 """train_and_evaluate: Google's workflow (checkpoint, evaluate, resume) around Keras' `fit`."""
 
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ import tf_keras as keras
 from absl import logging
 
 from bert_tf.errors import UserError
+from bert_tf.step_callback import StepCallback
 from bert_tf.training import distribution, results
 from bert_tf.training.best import BestModel
 from bert_tf.training.evaluation import report_names, require_finite, write_eval_results
@@ -89,7 +91,7 @@ def _reports(spec, start, summaries, rhythm, run_config):
     ]
 
 
-class CheckpointAndEvaluate(keras.callbacks.Callback):
+class CheckpointAndEvaluate(StepCallback):
     """After each update does what the rhythm says is due: evaluate, write markers, save, stop.
 
     The evaluation's outcome is part of the saved state, so a run killed in between evaluates
@@ -98,7 +100,6 @@ class CheckpointAndEvaluate(keras.callbacks.Callback):
 
     def __init__(self, state, eval_spec, run_config, rhythm, summaries, reports):
         super().__init__()
-        self._supports_tf_logs = True
         self.state = state
         self.run_config = run_config
         self.rhythm = rhythm
@@ -132,22 +133,18 @@ class CheckpointAndEvaluate(keras.callbacks.Callback):
         self._do_all(step, {}, [])
         return not self._stopped and not self.rhythm.ended(step)
 
-    def on_train_begin(self, logs=None):
-        self._initial_step = int(self.model.global_step.numpy())
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.rhythm.updated(logs or {})
-        self._do_all(self._initial_step + batch + 1, logs or {}, self.reports)
+    def on_steps(self, before, logs):
+        self.rhythm.updated(logs)
+        self._do_all(self.step, logs, self.reports)
 
     def _do_all(self, step, logs, reports):
         while not self._stopped and (due := self.rhythm.due(step)):
             if due.save or due.markers:
                 self._require_finite(step, logs)
-            for report in reports:  # this is not training time
-                report.on_test_begin()
-            self._do(due, step)
-            for report in reports:
-                report.on_test_end()
+            with contextlib.ExitStack() as pauses:
+                for report in reports:
+                    pauses.enter_context(report.paused())
+                self._do(due, step)
 
     def _do(self, due, step):
         if due.evaluate and self.evaluation:

@@ -2,6 +2,8 @@
 
 import tf_keras as keras
 
+from bert_tf.step_callback import StepCallback
+
 
 def more_scalars(model, rhythm, seq_length):
     """Returns the function that adds the clock's and the data's scalars, for `TrainSummaries`.
@@ -28,7 +30,7 @@ def more_scalars(model, rhythm, seq_length):
     return scalars
 
 
-class DataOrderLog(keras.callbacks.Callback):
+class DataOrderLog(StepCallback):
     """Appends to a file, for each update: its number from 1, its first row of the stream, its rows.
 
     The stream's order is a pure function of the seed, so these two numbers say which rows they
@@ -41,15 +43,11 @@ class DataOrderLog(keras.callbacks.Callback):
 
     def __init__(self, path, rhythm):
         super().__init__()
-        self._supports_tf_logs = True
         self._path = path
         self._rhythm = rhythm
 
-    def on_train_begin(self, logs=None):
-        self._first = int(self.model.global_step.numpy())
-
-    def on_train_batch_end(self, batch, logs=None):
-        update = self._first + batch
-        row, count = self._rhythm.stages.batch(update)
+    def on_steps(self, before, logs):
         with open(self._path, "a", encoding="utf-8") as f:
-            f.write(f"{update + 1}\t{row}\t{count}\n")
+            for update in range(before, self.step):
+                row, count = self._rhythm.stages.batch(update)
+                f.write(f"{update + 1}\t{row}\t{count}\n")

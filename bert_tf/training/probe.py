@@ -11,6 +11,7 @@ from absl import logging
 
 from bert_tf import files
 from bert_tf.errors import UserError
+from bert_tf.step_callback import StepCallback
 from bert_tf.training import distribution, pretraining_model
 from bert_tf.training.allocator import keep_freed_memory
 from bert_tf.training.masked_lm import MaskedLanguageModel
@@ -119,19 +120,18 @@ def _line(row):
     )
 
 
-class _Times(keras.callbacks.Callback):
+class _Times(StepCallback):
     """Keeps the length of each update, and stops at a time (but not before the second)."""
 
     def __init__(self, until):
         super().__init__()
-        self._supports_tf_logs = True
         self._until = until
         self.seconds = []
 
     def on_train_batch_begin(self, batch, logs=None):
         self._started = time.monotonic()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_steps(self, before, logs):
         float(logs["loss"])  # waits for the device
         self.seconds.append(time.monotonic() - self._started)
         if time.monotonic() >= self._until and len(self.seconds) > 1:

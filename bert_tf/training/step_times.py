@@ -4,12 +4,11 @@ import collections
 import statistics
 import time
 
-import tf_keras as keras
-
 from bert_tf.freezing import summary
+from bert_tf.step_callback import StepCallback
 
 
-class StepTimes(keras.callbacks.Callback):
+class StepTimes(StepCallback):
     """Measures each step of a `SequenceClassifier`, from its beginning to its end on the host.
 
     A phase is all steps with the same number of frozen layers, those that found all outputs of
@@ -23,7 +22,6 @@ class StepTimes(keras.callbacks.Callback):
 
     def __init__(self, tokens, length, cache=None):
         super().__init__()
-        self._supports_tf_logs = True  # else Keras reads every log at every step
         self._tokens = tokens
         self._length = length
         self._cache = cache
@@ -31,23 +29,21 @@ class StepTimes(keras.callbacks.Callback):
         self._first_steps = []  # (phase, seconds) of those that trace the step
 
     def on_train_begin(self, logs=None):
-        self._first_step = int(self.model.global_step.numpy())
+        super().on_train_begin(logs)
         self._frozen = ()  # no state that a step can have
 
     def on_train_batch_begin(self, batch, logs=None):
-        self._batch = batch
         self._computed = self._seconds_computing()
         self._started = time.monotonic()
 
-    def on_train_batch_end(self, batch, logs=None):
-        # Under steps_per_execution `batch` is the last of several.
-        seconds = (time.monotonic() - self._started) / (batch - self._batch + 1)
+    def on_steps(self, before, logs):
+        seconds = (time.monotonic() - self._started) / (self.step - before)
         frozen = self.model.encoder.gradient_start
         cached = bool(self._cache and frozen and self._seconds_computing() == self._computed)
         if frozen != self._frozen:
             self._first_steps.append(((frozen, cached), seconds))
             self._frozen = frozen
-        for step in range(self._first_step + self._batch, self._first_step + batch + 1):
+        for step in range(before, self.step):
             self._times[frozen, cached].append((seconds, step))
 
     def phases(self):

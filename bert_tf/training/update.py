@@ -6,6 +6,7 @@ import itertools
 import tensorflow as tf
 import tf_keras as keras
 
+from bert_tf import keras_internals
 from bert_tf.encoder import dropout_seed
 from bert_tf.training import passes as passes_lib
 from bert_tf.training.lever import Pass
@@ -44,8 +45,7 @@ class UpdatedModel(keras.Model):
             name="global_step",
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
-        # What train_step returns is already that of the global batch; Keras would add it up.
-        self.distribute_reduction_method = "first"
+        keras_internals.report_first_replica(self)
         self.clip_norm = 1.0
         self.accumulation_steps = 1
         self.train_weights = True

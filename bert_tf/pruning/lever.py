@@ -11,10 +11,11 @@ from bert_tf.checkpoints import names
 from bert_tf.checkpoints.mask_scores import initial_log_alphas, read_scores
 from bert_tf.encoder import kernels
 from bert_tf.errors import UserError
+from bert_tf.options import names_that_need
 from bert_tf.pruning.summaries import PruningSummaries
 from bert_tf.training.lever import Lever
 from bert_tf.training.optimization import AdamW
-from bert_tf.training.pruning_options import MASK_FLAGS
+from bert_tf.training.pruning_options import MASKS
 from bert_tf.training.schedules import Noam
 from flop import sparsity
 from flop.hard_concrete import gate_seed
@@ -148,7 +149,7 @@ def trains_masks(options, source):
         raise UserError(
             f"--factorized: {source.source} has masks: remove them with remove_mask.py first"
         )
-    stray = sorted(MASK_FLAGS & options.given)
+    stray = [name for name in names_that_need(options, MASKS) if name in options.given]
     if options.factorized is False and not ranks:
         raise UserError(
             f"--factorized=false: {source.source} is not factorised, there is nothing to put masks"
@@ -171,10 +172,8 @@ def trains_masks(options, source):
 
 
 def configure(options, source):
-    """Returns the run's `BertConfig`: the model's, with dropout and mask evaluation as asked."""
-    config = source.config.with_dropout(
-        options.hidden_dropout_prob, options.attention_probs_dropout_prob
-    )
+    """Returns the run's `BertConfig`: the model's, with the mask evaluation that is asked for."""
+    config = source.config
     if not options.mask_evaluation:
         return config
     return config.replace(extra={**config.extra, "mask_evaluation": options.mask_evaluation})

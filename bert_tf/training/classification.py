@@ -13,11 +13,11 @@ from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.data.batching import train_plan
 from bert_tf.errors import UserError
+from bert_tf.options import identity, identity_defaults, names_that_need
 from bert_tf.training import distribution, evaluation, loop, sources
 from bert_tf.training import job as job_lib
 from bert_tf.training import results as results_lib
-from bert_tf.training.freezing_options import IDENTITY_FLAGS as FREEZING_FLAGS
-from bert_tf.training.pruning_options import MASK_FLAGS, TEACHER_FLAGS
+from bert_tf.training.pruning_options import MASKS
 from bert_tf.training.step_times import StepTimes
 from bert_tf.training.summaries import Summaries
 
@@ -76,6 +76,7 @@ def _train(job, callbacks):
         loop.RunConfig(
             output_dir=job.output_dir,
             identity=_identity(job, plan),
+            identity_defaults=identity_defaults(options),
             data={f"{name} examples": store.fingerprint for name, store in job.data.dev.items()},
             save_checkpoints_steps=options.save_checkpoints_steps,
             keep_best=options.keep_best,
@@ -164,37 +165,14 @@ def _step_times(job, plan, multiple):
 
 def _identity(job, plan):
     """What a resumed run must share with the one it goes on with, by flag name if there is one."""
-    options = job.options
-    names = (
-        "train_batch_size",
-        "train_token_budget",
-        "num_train_epochs",
-        "seed",
-        "bucket_by_length",
-        "pad_to_max_length",
-        "learning_rate",
-        "lr_schedule",
-        "warmup_proportion",
-        "optimizer",
-        "adam_bias_correction",
-        "weight_decay",
-        "clip_norm",
-        "gradient_accumulation_steps",
-        "precision",
-        "max_seq_length",
-        "truncation",
-        "regularization_scale",
-        *FREEZING_FLAGS,
-    )
     masks = any(lever.name == "masks" for lever in job.levers)
-    for parts in (MASK_FLAGS if masks else (), TEACHER_FLAGS):
-        names += tuple(sorted(parts))
+    unused = () if masks else names_that_need(job.options, MASKS)
     # None or False, too: a run does not lose or gain them on the way.
     of_levers = {"teacher's weights": None, "mask training": False}
     for lever in job.levers:
         of_levers |= lever.identity()
     return {
-        **{name: getattr(options, name) for name in names},
+        **{name: value for name, value in identity(job.options).items() if name not in unused},
         **of_levers,
         "task": job.task.name,
         "labels": job.task.to_json()["labels"],

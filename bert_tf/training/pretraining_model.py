@@ -1,19 +1,18 @@
 """The model of a pre-training run: where its shape and weights come from, and its optimizer."""
 
-import dataclasses
-
 from absl import logging
 
 from bert_tf.checkpoints.model_folder import CHECKPOINT, LoadedModel
 from bert_tf.config import BertConfig
 from bert_tf.encoder import kernels
 from bert_tf.errors import UserError
+from bert_tf.options import option_fields
 from bert_tf.tokenization.vocab import check_vocab_size, load_vocab
 from bert_tf.training import sources
 from bert_tf.training.masked_lm import MaskedLanguageModel
 from bert_tf.training.optimization import make_optimizer
-from bert_tf.training.pretraining_checks import SHAPE_FLAGS
 from bert_tf.training.pretraining_data import GoogleRows, PackedRows
+from bert_tf.training.pretraining_shape import ShapeOptions
 
 
 def load_inputs(options, output_dir):
@@ -44,8 +43,7 @@ def load_inputs(options, output_dir):
         raise UserError(
             f"{source.source}: is factorised: pre-train the dense model, then run factorize.py"
         )
-    config = config.with_dropout(options.hidden_dropout_prob, options.attention_probs_dropout_prob)
-    return dataclasses.replace(source, config=config), data
+    return source, data
 
 
 def build(options, source, data):
@@ -97,7 +95,7 @@ def compile_model(options, model):
 
 def new_config(options, vocab_size, **shape):
     """Returns the `BertConfig` of the shape flags; `shape` overrides them."""
-    values = {name: getattr(options, name) for name in SHAPE_FLAGS} | shape
+    values = {f.name: getattr(options, f.name) for f in option_fields(ShapeOptions)} | shape
     hidden = values["hidden_size"]
     values["num_attention_heads"] = values["num_attention_heads"] or max(1, hidden // 64)
     wide = 8 * round(hidden / 3) if values["gated_ffn"] else 4 * hidden  # as many parameters
@@ -121,7 +119,7 @@ def _source(options, output_dir, vocab_size):
     source = LoadedModel(config, None, name, vocab_file=options.vocab_file)
     if options.vocab_file:
         check_vocab_size(load_vocab(options.vocab_file), config, name)
-    return source
+    return sources.with_dropout(options, source)
 
 
 def _google_vocab_size(options):

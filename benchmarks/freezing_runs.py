@@ -6,8 +6,8 @@ import re
 
 from bert_tf import files
 from bert_tf.errors import UserError
+from bert_tf.freezing.options import CACHE, GRADIENTS, RULE, TESTS
 from bert_tf.options import names_that_need
-from bert_tf.training.freezing_options import CACHE, GRADIENTS, RULE, TESTS
 from bert_tf.training.options import ClassifierOptions
 
 _RUN_FIELDS = frozenset(f.name for f in dataclasses.fields(ClassifierOptions))

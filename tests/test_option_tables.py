@@ -12,8 +12,8 @@ import remove_mask
 from benchmarks.freezing import BenchmarkOptions
 from bert_tf.data.pretraining.options import PretrainingDataOptions
 from bert_tf.errors import UserError
+from bert_tf.freezing.options import RULE
 from bert_tf.options import names_that_need, option_fields
-from bert_tf.training.freezing_options import RULE
 from bert_tf.training.options import ClassifierOptions
 from bert_tf.training.pretraining_options import PretrainingOptions
 from examples import make_sentiment_data, quickstart, sweep_markers

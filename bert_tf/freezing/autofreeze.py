@@ -8,7 +8,7 @@ import pathlib
 from absl import logging
 
 from bert_tf import files
-from bert_tf.freezing import freeze as freezing
+from bert_tf.freezing import layers
 from bert_tf.freezing.monitor import GradientMonitor
 from bert_tf.freezing.rule import GradientChange
 from bert_tf.training.lever import Lever
@@ -99,7 +99,7 @@ class AutoFreeze(Lever):
         """Finds the encoder; Keras calls it before training begins."""
         if getattr(self, "model", None) is not model:
             super().set_model(model)
-            encoder = freezing.find_encoder(model)
+            encoder = layers.find_encoder(model)
             self.frozen = encoder.gradient_start or 0
             if self.policy.needs_gradients:
                 with model.distribute_strategy.scope():
@@ -204,7 +204,7 @@ class AutoFreeze(Lever):
     def _freeze(self, count):
         keep_slots = self.guard == "unfreeze"
         with self.model.distribute_strategy.scope():
-            freezing.freeze(self.model, count, keep_slots)
+            layers.freeze(self.model, count, keep_slots)
             if self._monitor:
                 self._monitor.build(count)
         self.frozen = count

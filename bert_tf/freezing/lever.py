@@ -8,7 +8,7 @@ from bert_tf.errors import UserError
 from bert_tf.freezing import rule
 from bert_tf.freezing.activation_cache import ActivationCache, CacheConfig
 from bert_tf.freezing.autofreeze import AutoFreeze
-from bert_tf.freezing.freeze import freeze
+from bert_tf.freezing.layers import freeze
 from bert_tf.freezing.summary import freezing_summary
 from bert_tf.training.lever import Lever
 

@@ -12,10 +12,10 @@ from bert_tf.checkpoints.mask_scores import initial_log_alphas, read_scores
 from bert_tf.encoder import kernels
 from bert_tf.errors import UserError
 from bert_tf.options import names_that_need
+from bert_tf.pruning.options import MASKS
 from bert_tf.pruning.summaries import PruningSummaries
 from bert_tf.training.lever import Lever
 from bert_tf.training.optimization import AdamW
-from bert_tf.training.pruning_options import MASKS
 from bert_tf.training.schedules import Noam
 from flop import sparsity
 from flop.hard_concrete import gate_seed
@@ -81,11 +81,17 @@ class Masks(GateTraining):
         self._run = None
 
     def source(self, source):
-        """Adds a log_alpha to every factorised kernel that has none.
+        """Sets the masks' evaluation, and to train them gives each factorised kernel a log_alpha.
 
         Raises:
           UserError: scores are asked for and the model folder has none that fit, or has masks.
         """
+        if self._options.mask_evaluation:
+            extra = {**source.config.extra, "mask_evaluation": self._options.mask_evaluation}
+            source = dataclasses.replace(source, config=source.config.replace(extra=extra))
+        return self._with_gates(source) if self._options.do_train else source
+
+    def _with_gates(self, source):
         shapes = _factor_shapes(source)
         scored = self._options.init_masks == "scores"
         if kernels.is_masked(source.arrays):
@@ -169,14 +175,6 @@ def trains_masks(options, source):
             "--learning_rate=0 cannot adapt the loss scale of --precision=float16: use bfloat16"
         )
     return masks
-
-
-def configure(options, source):
-    """Returns the run's `BertConfig`: the model's, with the mask evaluation that is asked for."""
-    config = source.config
-    if not options.mask_evaluation:
-        return config
-    return config.replace(extra={**config.extra, "mask_evaluation": options.mask_evaluation})
 
 
 def make_pruner(options, source, encoder, total_steps):

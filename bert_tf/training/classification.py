@@ -13,11 +13,11 @@ from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.data.batching import train_plan
 from bert_tf.errors import UserError
-from bert_tf.options import identity, identity_defaults, names_that_need
+from bert_tf.options import identity, identity_defaults
 from bert_tf.training import distribution, evaluation, loop, sources
 from bert_tf.training import job as job_lib
 from bert_tf.training import results as results_lib
-from bert_tf.training.pruning_options import MASKS
+from bert_tf.training.lever import identity_of
 from bert_tf.training.step_times import StepTimes
 from bert_tf.training.summaries import Summaries
 
@@ -165,19 +165,13 @@ def _step_times(job, plan, multiple):
 
 def _identity(job, plan):
     """What a resumed run must share with the one it goes on with, by flag name if there is one."""
-    masks = any(lever.name == "masks" for lever in job.levers)
-    unused = () if masks else names_that_need(job.options, MASKS)
-    # None or False, too: a run does not lose or gain them on the way.
-    of_levers = {"teacher's weights": None, "mask training": False}
-    for lever in job.levers:
-        of_levers |= lever.identity()
     return {
-        **{name: value for name, value in identity(job.options).items() if name not in unused},
-        **of_levers,
+        **identity(job.options),
+        **identity_of(job.options, job.levers),
         "task": job.task.name,
         "labels": job.task.to_json()["labels"],
         "training data": job.data.train.fingerprint,
-        "initial weights": sources.digest(job.source.arrays),
+        "initial weights": sources.digest(job.initial.arrays),
         "model shape": job.source.config.to_dict(),
         "steps": plan.steps,
     }
@@ -243,7 +237,7 @@ def _report(job, results):
     files.write_json(job.output_dir / "results.json", results)
     summaries = Summaries(job.output_dir)
     described = results["options"]
-    for lever in job.levers:
+    for lever in job.levers if job.options.do_train else ():
         described = {**described, **lever.settled()}
     summaries.text("Hyperparameters", described)
     if results.get("metrics"):

@@ -13,13 +13,10 @@ from bert_tf.checkpoints import head_matching
 from bert_tf.checkpoints.model_folder import LoadedModel, load_model, require_pooler
 from bert_tf.checkpoints.model_tokenizer import check_same_tokenizer
 from bert_tf.checkpoints.report import assign_arrays
-from bert_tf.distillation.lever import Distillation
 from bert_tf.encoder import BertEncoder, kernels
 from bert_tf.errors import UserError
-from bert_tf.freezing.lever import Freezing
-from bert_tf.pruning import lever as masks
 from bert_tf.training import distribution, inputs, sources
-from bert_tf.training.lever import Run, refuse_conflicts
+from bert_tf.training.lever import Run, make_levers
 from bert_tf.training.model import SequenceClassifier
 from bert_tf.training.optimization import make_optimizer
 from bert_tf.training.schedules import autofreeze_steps, make_schedule
@@ -30,12 +27,14 @@ from bert_tf.training.summaries import Summaries
 class Job:
     """Everything a run is made of, once its options are checked and its files read.
 
-    `source` is the model to start from, its head in the order of the task's labels or left out.
+    `initial` is the model to start from, its head in the order of the task's labels or left out;
+    `source` is what the levers made of it.
     """
 
     options: object
     output_dir: pathlib.Path
     strategy: object
+    initial: LoadedModel
     source: LoadedModel
     data: inputs.Inputs
     levers: tuple = ()
@@ -68,8 +67,7 @@ def prepare(options, strategy, output_dir):
     """Returns the `Job`: model and data read; only the features are written."""
     sources.check_output_dir(options, output_dir)
     source = sources.load(options, output_dir)
-    levers = _levers(options, source)
-    source = dataclasses.replace(source, config=masks.configure(options, source))
+    levers = make_levers(options, source)
     task = inputs.task_of(options, source)
     initial = _with_head(options, source, task)
 
@@ -80,20 +78,10 @@ def prepare(options, strategy, output_dir):
 
     # The other workers of a cluster find the chief's features ready.
     data = distribution.chief_first(strategy, build)
-    return Job(options, output_dir, strategy, initial, data, levers)
-
-
-def _levers(options, source):
-    """The levers of the run, in the order in which they act."""
-    levers = []
-    if masks.trains_masks(options, source):
-        levers.append(masks.Masks(options))
-    if options.do_train and options.teacher_model_dir:
-        levers.append(Distillation(options))
-    if options.do_train and options.chosen_policy != "none":
-        levers.append(Freezing(options))
-    refuse_conflicts(levers)
-    return tuple(levers)
+    changed = initial
+    for lever in levers:
+        changed = lever.source(changed)
+    return Job(options, output_dir, strategy, initial, changed, data, levers)
 
 
 def _with_head(options, source, task):
@@ -112,13 +100,10 @@ def _with_head(options, source, task):
 
 def build_model(job):
     """Creates the job's model in the strategy's scope, with the initial weights."""
-    source = job.source
-    for lever in job.levers:
-        source = lever.source(source)
     with distribution.scope(job.strategy):
-        job.model = _classifier(job, source)
-        if job.source.arrays is not None:
-            logging.info("\n%s", _assign(job.model, source).table())
+        job.model = _classifier(job, job.source)
+        if job.initial.arrays is not None:
+            logging.info("\n%s", _assign(job.model, job.source).table())
 
 
 def _classifier(job, source):

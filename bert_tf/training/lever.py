@@ -192,6 +192,32 @@ class Lever(StepCallback):
         """The training is over."""
 
 
+def make_levers(options, source):
+    """Returns the levers of a run, a tuple in the order in which they act.
+
+    Args:
+      options: the program's, whose `LEVERS` are parts of its class.
+      source: `LoadedModel` to start from.
+
+    Raises:
+      UserError: one of them cannot act on that model, or refuses another.
+    """
+    found = (part.lever(options, source) for part in options.LEVERS)
+    levers = tuple(lever for lever in found if lever is not None)
+    refuse_conflicts(levers)
+    return levers
+
+
+def identity_of(options, levers):
+    """Returns {name: value} of the levers, also of those that the run is without."""
+    found = {}
+    for part in options.LEVERS:
+        found |= part.IDENTITY_WITHOUT
+    for lever in levers:
+        found |= lever.identity()
+    return found
+
+
 def refuse_conflicts(levers):
     """Raises `UserError` with the sentence of the first lever that refuses another."""
     names = {lever.name for lever in levers}

@@ -5,7 +5,9 @@ import typing
 
 from bert_tf.checkpoints import options as model_options
 from bert_tf.data import options as data_options
+from bert_tf.distillation.options import DistillationOptions
 from bert_tf.errors import UserError
+from bert_tf.freezing.options import FreezingOptions
 from bert_tf.options import (
     DO_EVAL,
     DO_PREDICT,
@@ -15,10 +17,13 @@ from bert_tf.options import (
     check_needs,
     option,
 )
-from bert_tf.training import freezing_options, pruning_options
+from bert_tf.pruning.options import MaskOptions
 from bert_tf.training.run_options import BATCH, RUN, SPEED, TRAIN, RunOptions
 
 _WORK = "What to do"
+
+LEVERS = (MaskOptions, DistillationOptions, FreezingOptions)
+"""The levers of `run_classifier.py`, in the order in which they act."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -115,8 +120,7 @@ class TrainingOptions(RunOptions):
 
 @dataclasses.dataclass(kw_only=True)
 class ClassifierOptions(
-    freezing_options.FreezingOptions,
-    pruning_options.PruningOptions,
+    *LEVERS,
     data_options.InputOptions,
     model_options.ModelOptions,
     TrainingOptions,
@@ -126,8 +130,10 @@ class ClassifierOptions(
     GROUPS: typing.ClassVar = (
         _WORK, model_options.GROUP, data_options.GROUP, data_options.CUSTOM_GROUP, RUN, TRAIN,
         BATCH, SPEED,
-        freezing_options.GROUP, pruning_options.GROUP, pruning_options.TEACHER_GROUP,
+        *(group for part in LEVERS for group in part.GROUPS),
     )  # fmt: skip
+
+    LEVERS: typing.ClassVar = LEVERS
 
     do_train: bool = option(False, "Fine-tune.", _WORK)
     do_eval: bool = option(
@@ -156,7 +162,8 @@ class ClassifierOptions(
             bool(self.model_dir and self.init_checkpoint),
             "--model_dir and --init_checkpoint both name the initial weights: give one of them",
         )
-        self.check_freezing()
+        for part in self.LEVERS:
+            part.check_lever(self)
         check_needs(self, ["data_dir"], data_options.FILES)
         self._contradiction(
             self.regression and self.labels is not None,

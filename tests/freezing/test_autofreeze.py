@@ -9,7 +9,7 @@ import tf_keras as keras
 from official.nlp.modeling import models
 
 from bert_tf.freezing import AutoFreeze, rule
-from bert_tf.freezing.freeze import find_encoder
+from bert_tf.freezing.layers import find_encoder
 from bert_tf.step_callback import StepCallback
 from bert_tf.training.optimization import make_optimizer
 from bert_tf.training.summaries import Summaries

@@ -9,8 +9,8 @@ import pytest
 from bert_tf.distillation.lever import Distillation
 from bert_tf.errors import UserError
 from bert_tf.freezing.lever import Freezing
+from bert_tf.freezing.options import FreezingOptions
 from bert_tf.pruning.lever import GateTraining
-from bert_tf.training.freezing_options import FreezingOptions
 from bert_tf.training.lever import refuse_conflicts
 from tests import tiny
 

@@ -10,7 +10,7 @@ import tf_keras as keras
 from official.nlp.modeling import models
 
 from bert_tf.freezing import freeze
-from bert_tf.freezing.freeze import match_slots
+from bert_tf.freezing.layers import match_slots
 from bert_tf.training.optimization import AdamW, make_optimizer
 from tests.freezing import small
 from tests.freezing.small import LAYERS, is_frozen, make_dataset, make_model, values

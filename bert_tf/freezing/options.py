@@ -1,7 +1,8 @@
-"""Options of layer freezing, a part of run_classifier.py's (no TensorFlow)."""
+"""Options of layer freezing (no TensorFlow)."""
 
 import dataclasses
 import re
+import typing
 
 from bert_tf.errors import UserError
 from bert_tf.options import (
@@ -14,6 +15,7 @@ from bert_tf.options import (
     option,
     useless_with,
 )
+from bert_tf.training.lever_options import LeverOptions
 
 GROUP = "Freezing: stop training the lower layers, and stop computing them"
 
@@ -57,8 +59,10 @@ def parse_schedule(text, flag="freeze_schedule"):
 
 
 @dataclasses.dataclass(kw_only=True)
-class FreezingOptions:
+class FreezingOptions(LeverOptions):
     """Which layers freeze, when, and whether their outputs are kept."""
+
+    GROUPS: typing.ClassVar = (GROUP,)
 
     freeze_layers: int = option(
         0,
@@ -193,7 +197,7 @@ class FreezingOptions:
         """[(share of the training, layers)] of `freeze_schedule`."""
         return parse_schedule(self.freeze_schedule)
 
-    def check_freezing(self):
+    def check_lever(self):
         """Raises `UserError` for flags that are at odds with each other."""
         policy = self.chosen_policy
         if policy == "none" and self.freeze_layers:
@@ -214,6 +218,14 @@ class FreezingOptions:
                 f"--activation_cache={self.activation_cache} has no effect with"
                 f" --freeze_layers={self.freeze_layers}: it keeps the outputs of layers"
             )
+
+    def lever(self, source):
+        """Returns `Freezing` if layers are to freeze."""
+        if not self.do_train or self.chosen_policy == "none":
+            return None
+        from bert_tf.freezing.lever import Freezing
+
+        return Freezing(self)
 
 
 def _is_number(text):

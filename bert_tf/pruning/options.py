@@ -1,21 +1,24 @@
-"""Options of mask training and of distillation, a part of run_classifier.py's (no TensorFlow)."""
+"""Options of mask training (no TensorFlow)."""
 
 import dataclasses
+import typing
 
-from bert_tf.options import DO_TRAIN, Needs, above, at_least, between, option, useless_with
+from bert_tf.options import DO_TRAIN, at_least, between, option, useless_with
+from bert_tf.training.lever_options import LeverOptions
 
 GROUP = "Pruning: masks on a factorised model (factorize.py makes one)"
-TEACHER_GROUP = "Distillation"
 
 MASKS = useless_with(
     "--factorized", lambda options: bool(options.factorized), ", which trains without masks"
 )
-_TEACHER = Needs("--teacher_model_dir", lambda options: bool(options.teacher_model_dir))
 
 
 @dataclasses.dataclass(kw_only=True)
-class PruningOptions:
-    """The pruning original's flags (its defaults in flop.md differ where noted), and ours."""
+class MaskOptions(LeverOptions):
+    """The pruning original's flags, and ours."""
+
+    GROUPS: typing.ClassVar = (GROUP,)
+    IDENTITY_WITHOUT: typing.ClassVar = {"mask training": False}
 
     factorized: bool | None = option(
         None,
@@ -91,41 +94,13 @@ class PruningOptions:
         needs=MASKS,
         same=True,
     )
-    teacher_model_dir: str | None = option(
-        None,
-        "Fine-tuned model folder of the same task whose logits and hidden states are learnt too.",
-        TEACHER_GROUP,
-        needs=DO_TRAIN,
-    )
-    distillation_temperature: float = option(
-        2.0,
-        "Softens the class probabilities of teacher and student.",
-        TEACHER_GROUP,
-        valid=above(0),
-        needs=(DO_TRAIN, _TEACHER),
-        same=True,
-    )
-    distillation_logits_weight: float = option(
-        1.0,
-        "Factor of the loss on the logits.",
-        TEACHER_GROUP,
-        valid=at_least(0),
-        needs=(DO_TRAIN, _TEACHER),
-        same=True,
-    )
-    distillation_hidden_weight: float = option(
-        1.0,
-        "Factor of the loss on the hidden states.",
-        TEACHER_GROUP,
-        valid=at_least(0),
-        needs=(DO_TRAIN, _TEACHER),
-        same=True,
-    )
-    distillation_label_weight: float = option(
-        1.0,
-        "Factor of the task's own loss beside the teacher's.",
-        TEACHER_GROUP,
-        valid=at_least(0),
-        needs=(DO_TRAIN, _TEACHER),
-        same=True,
-    )
+
+    def lever(self, source):
+        """Returns `Masks` if the run trains masks, or evaluates them in a way of its own.
+
+        Raises:
+          UserError: see `trains_masks`.
+        """
+        from bert_tf.pruning.lever import Masks, trains_masks
+
+        return Masks(self) if trains_masks(self, source) or self.mask_evaluation else None

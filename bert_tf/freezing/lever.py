@@ -9,7 +9,7 @@ from bert_tf.freezing import rule
 from bert_tf.freezing.activation_cache import ActivationCache, CacheConfig
 from bert_tf.freezing.autofreeze import AutoFreeze
 from bert_tf.freezing.layers import freeze
-from bert_tf.freezing.summary import freezing_summary
+from bert_tf.freezing.summary import freezing_summary, frozen_share, step_costs
 from bert_tf.training.lever import Lever
 
 
@@ -30,6 +30,8 @@ class Freezing(Lever):
         super().__init__()
         self._options = options
         self._run = self._autofreeze = self.cache = None
+        self._computed = 0.0  # seconds of the cache's threads, before the step in hand
+        self._costs = {}  # {frozen layers: (cost of a step, cost with a cache)}
 
     @property
     def conflicts(self):
@@ -80,6 +82,20 @@ class Freezing(Lever):
         frozen = self._run.model.encoder.gradient_start
         return self.cache.at(frozen) if self.cache and frozen else None
 
+    def on_train_batch_begin(self, batch, logs=None):
+        self._computed = self._seconds_computing()
+
+    def phase(self):
+        """The frozen layers, whether all their outputs were cached, and the floor of the time.
+
+        `frozen_layers` is None while the embeddings train, too; `ceiling` is the share of a full
+        step that is left by the FLOPs, see `step_costs`.
+        """
+        frozen = self._run.model.encoder.gradient_start
+        computed = self._seconds_computing() - self._computed
+        cached = bool(self.cache and frozen and not computed)
+        return {"frozen_layers": frozen, "cached": cached, "ceiling": self._ceiling(frozen, cached)}
+
     def evaluated(self, step, metrics, main):
         if self._autofreeze:
             self._autofreeze.on_evaluation(step, main)
@@ -110,6 +126,18 @@ class Freezing(Lever):
     def close(self):
         if self.cache:
             self.cache.close()
+
+    def _seconds_computing(self):
+        return self.cache.seconds["compute"] if self.cache else 0.0
+
+    def _ceiling(self, frozen, cached):
+        if frozen is None:
+            return 1.0
+        if frozen not in self._costs:
+            length = float(self._run.store.lengths.mean())
+            share = frozen_share(self._run.model.encoder, length, frozen)
+            self._costs[frozen] = step_costs(share)
+        return self._costs[frozen][cached]
 
     def _make_autofreeze(self):
         options, run = self._options, self._run

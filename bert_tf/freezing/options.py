@@ -63,6 +63,7 @@ class FreezingOptions(LeverOptions):
     """Which layers freeze, when, and whether their outputs are kept."""
 
     GROUPS: typing.ClassVar = (GROUP,)
+    PHASE_WITHOUT: typing.ClassVar = {"frozen_layers": None, "cached": False, "ceiling": 1.0}
 
     freeze_layers: int = option(
         0,

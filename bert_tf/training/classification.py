@@ -17,7 +17,7 @@ from bert_tf.options import identity, identity_defaults
 from bert_tf.training import distribution, evaluation, loop, sources
 from bert_tf.training import job as job_lib
 from bert_tf.training import results as results_lib
-from bert_tf.training.lever import identity_of
+from bert_tf.training.lever import identity_of, phase_of
 from bert_tf.training.step_times import StepTimes
 from bert_tf.training.summaries import Summaries
 
@@ -159,8 +159,7 @@ def _step_times(job, plan, multiple):
         ids = plan.ids(step)
         return len(ids) * store.padded_length(ids, job.data.pad_to, multiple)
 
-    cache = next((x.cache for x in job.levers if x.name == "freezing"), None)
-    return StepTimes(tokens, float(store.lengths.mean()), cache)
+    return StepTimes(tokens, functools.partial(phase_of, job.options, job.levers))
 
 
 def _identity(job, plan):

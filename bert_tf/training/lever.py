@@ -169,6 +169,13 @@ class Lever(StepCallback):
         """Whether the weights of this moment qualify as the best."""
         return True
 
+    def phase(self):
+        """Returns {name: value} of the step just made: steps of different phases are timed apart.
+
+        They stand beside the times in results.json.
+        """
+        return {}
+
     def state(self):
         """Returns what a resumed run needs, JSON-able."""
         return {}
@@ -215,6 +222,16 @@ def identity_of(options, levers):
         found |= part.IDENTITY_WITHOUT
     for lever in levers:
         found |= lever.identity()
+    return found
+
+
+def phase_of(options, levers):
+    """Returns {name: value} of the step just made, by all levers, see `Lever.phase`."""
+    found = {}
+    for part in options.LEVERS:
+        found |= part.PHASE_WITHOUT
+    for lever in levers:
+        found |= lever.phase()
     return found
 
 

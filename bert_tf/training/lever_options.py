@@ -14,11 +14,13 @@ class LeverOptions:
 
     Attributes:
       GROUPS: the headings of the flags in --help.
-      IDENTITY_WITHOUT: what the identity of a run without the lever says in place of the lever's.
+      IDENTITY_WITHOUT, PHASE_WITHOUT: what a run without the lever says in place of the lever's
+        `identity` and `phase`.
     """
 
     GROUPS: typing.ClassVar = ()
     IDENTITY_WITHOUT: typing.ClassVar = {}
+    PHASE_WITHOUT: typing.ClassVar = {}
 
     def check_lever(self):
         """Raises `UserError` for what the table of flags cannot say."""

@@ -10,6 +10,7 @@ from bert_tf.distillation.lever import Distillation
 from bert_tf.errors import UserError
 from bert_tf.freezing.lever import Freezing
 from bert_tf.freezing.options import FreezingOptions
+from bert_tf.options import option_fields
 from bert_tf.pruning.lever import GateTraining
 from bert_tf.training.lever import refuse_conflicts
 from tests import tiny
@@ -160,5 +161,5 @@ def test_help_names_every_flag():
         capture_output=True, text=True, env=tiny.environment(), check=False,
     )  # fmt: skip
     assert "Freezing: stop training the lower layers" in done.stdout
-    for name in set(FreezingOptions.__dataclass_fields__) - {"given"}:
+    for name in {field.name for field in option_fields(FreezingOptions)}:
         assert f"--{name}" in done.stdout, name

@@ -93,8 +93,8 @@ def read(prefix, config=None):
     return config, arrays, left
 
 
-def _encoder_places(graph):
-    """Returns ({Google name: node}, number of heads) of the one encoder in the graph."""
+def _encoder_parts(graph):
+    """Returns ({attribute: node}, [node of a layer]) of the one encoder in the graph."""
     encoders = graph.find("_transformer_layers", "_embedding_layer", "_pooler_layer")
     old_style = [] if encoders else _old_encoders(graph)
     if len(encoders) + len(old_style) != 1:
@@ -108,6 +108,12 @@ def _encoder_places(graph):
         layers = [layer_list[str(i)] for i in range(len(layer_list))]
     else:
         parts, layers = old_style[0]
+    return parts, layers
+
+
+def _encoder_places(graph):
+    """Returns ({Google name: node}, number of heads) of the one encoder in the graph."""
+    parts, layers = _encoder_parts(graph)
     if "_embedding_projection" in parts:
         raise UserError(f"{graph.prefix}: the encoder's embeddings are narrower than its layers")
     places = {}

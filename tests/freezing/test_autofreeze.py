@@ -10,6 +10,7 @@ from official.nlp.modeling import models
 
 from bert_tf.freezing import AutoFreeze, rule
 from bert_tf.freezing.layers import find_encoder
+from bert_tf.freezing.monitor import GradientMonitor
 from bert_tf.step_callback import StepCallback
 from bert_tf.training.optimization import make_optimizer
 from bert_tf.training.summaries import Summaries
@@ -169,8 +170,7 @@ def test_factorised_kernels_are_measured_too():
     model.fit(make_dataset(4), verbose=0, callbacks=[callback])
     assert [d["frozen"] for d in callback.decisions] == [1, 2]
     assert [n > 0 for n in callback.decisions[1]["norms"]] == [False, True, True]
-    sums = callback._monitor._sums[2]
-    assert sorted(tuple(s.shape) for s in sums) == sorted(
+    assert sorted(tuple(s.shape) for s in callback.trackable().layer_2.sums) == sorted(
         tuple(v.shape) for v in find_encoder(model).encoder_layers[2].trainable_variables
     )
 
@@ -338,10 +338,11 @@ def test_decisions_are_written_down(tmp_path):
         ]
 
 
-def test_norms_that_are_no_numbers_are_written_as_null(tmp_path):
+def test_norms_that_are_no_numbers_are_written_as_null(tmp_path, monkeypatch):
     callback = AutoFreeze(num_intervals=3, log_path=tmp_path / "log", total_steps=9)
     callback.set_model(make_model())
-    callback._monitor.take = lambda: [1.0, float("nan"), float("inf")]
+    norms = [1.0, float("nan"), float("inf")]
+    monkeypatch.setattr(GradientMonitor, "take", lambda self: norms)
     callback.on_train_begin()
     callback.on_epoch_begin(0)
     for batch in range(7):
@@ -373,7 +374,9 @@ def test_variables_do_not_add_up():
 
     class Count(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
-            sums = sum(len(s) for s in callback._monitor._sums.values())
+            root = callback.trackable()  # the view does not keep it alive
+            parts = tf.train.TrackableView(root).descendants()
+            sums = sum(isinstance(x, tf.Variable) for x in parts)
             counts.append((len(model.optimizer.variables), sums, len(model.variables)))
 
     model.fit(make_dataset(5), verbose=0, callbacks=[callback, Count()])

@@ -1,7 +1,7 @@
 """Options of a program: a dataclass that is its Python interface, its absl flags and its --help.
 
-The fields are also the table of what each flag may be: its range, and what gives it an effect.
-What is left to the methods `check` is what pairs of flags say.
+The fields are also the table of what each flag may be: its range, what gives it an effect, and
+whether a resumed run must share it. What is left to the methods `check` is what pairs of flags say.
 """
 
 import dataclasses
@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 from absl import flags
 
-from bert_tf.config import DROPOUT_RATES
 from bert_tf.errors import UserError
 
 
@@ -38,7 +37,9 @@ def useless_with(what, found, hint=""):
     return Needs(what, lambda options: not found(options), hint, "with")
 
 
-def option(default, help_text, group, choices=None, *, valid=None, needs=(), required=None):
+def option(
+    default, help_text, group, choices=None, *, valid=None, needs=(), same=False, required=None
+):
     """A dataclass field that is also a flag.
 
     Args:
@@ -50,6 +51,7 @@ def option(default, help_text, group, choices=None, *, valid=None, needs=(), req
         given, always can.
       needs: `Needs` or tuple of them, the first that fails is named; all must hold where the flag
         is given.
+      same: whether a resumed run must share the flag.
       required: what the flag is, where it must be given: "the folder of the run".
     """
     return dataclasses.field(
@@ -60,6 +62,7 @@ def option(default, help_text, group, choices=None, *, valid=None, needs=(), req
             "choices": choices,
             "valid": valid,
             "needs": (needs,) if isinstance(needs, Needs) else tuple(needs),
+            "same": same,
             "required": required,
         },
     )
@@ -74,13 +77,6 @@ def require(name, value, holds, expected):
     """Raises `UserError` unless `holds`: the flag `name` has a `value` other than `expected`."""
     if not holds:
         raise UserError(f"--{name}={value}: expected {expected}")
-
-
-def require_dropout_rates(options):
-    """Raises `UserError` unless the two dropout flags are left out or in [0, 1)."""
-    for name in DROPOUT_RATES:
-        value = getattr(options, name)
-        require(name, value, value is None or 0 <= value < 1, "a number in [0, 1)")
 
 
 def within(holds, expected):
@@ -107,15 +103,23 @@ def between(low, high, ends="[]"):
     )
 
 
+# Of the programs that train: what they are asked to do.
+DO_TRAIN = Needs("--do_train", lambda options: options.do_train)
+UPDATES = Needs("--do_train", lambda options: options.makes_updates)
+DO_EVAL = Needs("--do_eval", lambda options: options.do_eval)
+DO_PREDICT = Needs("--do_predict", lambda options: options.do_predict)
+
 SEED = within(lambda value: 0 <= value < 2**31, "an integer in [0, 2^31)")
 
 
-def check_table(options):
+def check_table(options, names=None):
     """Raises `UserError` for the first flag that is missing, out of range or without effect.
 
-    Those that are off by default (None or False) and are not, count as given wherever they are set.
+    Args:
+      options: object with a field `given`.
+      names: the flags to check; None for all.
     """
-    fields = option_fields(options)
+    fields = [field for field in option_fields(options) if names is None or field.name in names]
     for field in fields:
         _check_value(field, getattr(options, field.name))
     for field in fields:
@@ -135,12 +139,32 @@ def _check_value(field, value):
         rules["valid"](value, name)
 
 
+def check_needs(options, names, *needs):
+    """Raises `UserError` for the first of the flags `names` that is given and lacks one of `needs`.
+
+    Those that are off by default (None or False) and are not, count as given wherever they are set.
+    """
+    for field in option_fields(options):
+        if field.name in names:
+            _check_needs(options, field, needs)
+
+
 def _check_needs(options, field, needs):
     off = field.default is None or field.default is False
     if field.name in options.given or (off and getattr(options, field.name) != field.default):
         for need in needs:
             if not need.holds(options):
                 raise UserError(f"--{field.name} has no effect {need.word} {need.what}{need.hint}")
+
+
+def names_that_need(options, need):
+    """Returns the names of the flags of `options` (object or class) among whose needs is `need`."""
+    return [field.name for field in option_fields(options) if need in field.metadata["needs"]]
+
+
+def identity(options):
+    """Returns {flag: value} of what a resumed run must share."""
+    return {f.name: getattr(options, f.name) for f in option_fields(options) if f.metadata["same"]}
 
 
 def define_flags(cls):

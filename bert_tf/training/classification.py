@@ -14,11 +14,11 @@ from bert_tf.checkpoints.names import dense_scopes
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.data.batching import train_plan
 from bert_tf.errors import UserError
+from bert_tf.options import identity, names_that_need
 from bert_tf.training import distribution, evaluation, freezing, loop, mask_training, sources
 from bert_tf.training import job as job_lib
 from bert_tf.training import results as results_lib
-from bert_tf.training.freezing_options import IDENTITY_FLAGS as FREEZING_FLAGS
-from bert_tf.training.pruning_options import MASK_FLAGS, TEACHER_FLAGS
+from bert_tf.training.pruning_options import MASKS
 from bert_tf.training.pruning_summaries import PruningSummaries, values_in_force
 from bert_tf.training.step_times import StepTimes
 from bert_tf.training.summaries import Summaries
@@ -180,32 +180,9 @@ def _callbacks(job, summaries, total_steps):
 
 def _identity(job, plan):
     """What a resumed run must share with the one it goes on with, by flag name if there is one."""
-    options = job.options
-    names = (
-        "train_batch_size",
-        "train_token_budget",
-        "num_train_epochs",
-        "seed",
-        "bucket_by_length",
-        "pad_to_max_length",
-        "learning_rate",
-        "lr_schedule",
-        "warmup_proportion",
-        "optimizer",
-        "adam_bias_correction",
-        "weight_decay",
-        "clip_norm",
-        "gradient_accumulation_steps",
-        "precision",
-        "max_seq_length",
-        "truncation",
-        "regularization_scale",
-        *FREEZING_FLAGS,
-    )
-    for parts in (MASK_FLAGS if job.masks else (), TEACHER_FLAGS):
-        names += tuple(sorted(parts))
+    unused = () if job.masks else names_that_need(job.options, MASKS)
     return {
-        **{name: getattr(options, name) for name in names},
+        **{name: value for name, value in identity(job.options).items() if name not in unused},
         # None or False, too: a run does not lose or gain them on the way.
         "teacher's weights": job.teacher_weights,
         "mask training": job.masks,

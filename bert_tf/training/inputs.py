@@ -11,9 +11,10 @@ from bert_tf.checkpoints.model_folder import TASK_FILE
 from bert_tf.checkpoints.model_tokenizer import tokenizer_of
 from bert_tf.data import class_labels, tfrecord
 from bert_tf.data.features import build_features
+from bert_tf.data.options import CUSTOM
 from bert_tf.data.tasks import custom_task, get_task, task_from_json
 from bert_tf.errors import UserError
-from bert_tf.training.options import CUSTOM_FLAGS
+from bert_tf.options import names_that_need
 
 # Google's TFRecord names of the splits.
 _RECORD_NAMES = {"train": "train", "dev": "eval", "test": "predict"}
@@ -177,9 +178,9 @@ def task_of(options, source):
     name = name.lower()
     if name == "custom":
         return _custom_task(options, saved, head.describe(source))
-    stray = sorted(CUSTOM_FLAGS & options.given)
-    if stray:
-        raise UserError(f"--{stray[0]} needs --task_name=custom, the task is {name}")
+    for flag in names_that_need(options, CUSTOM):
+        if flag in options.given:
+            raise UserError(f"--{flag} has no effect without {CUSTOM.what}, the task is {name}")
     if not options.data_dir and not options.tfrecord_dir:
         raise UserError("--data_dir is required: the folder with the task's files")
     if options.task_name:

@@ -9,8 +9,9 @@ from bert_tf.checkpoints import names
 from bert_tf.checkpoints.mask_scores import initial_log_alphas, read_scores
 from bert_tf.encoder import BertEncoder, kernels
 from bert_tf.errors import UserError
+from bert_tf.options import names_that_need
 from bert_tf.training.optimization import AdamW
-from bert_tf.training.pruning_options import MASK_FLAGS
+from bert_tf.training.pruning_options import MASKS
 from bert_tf.training.schedules import Noam
 from flop import sparsity
 from flop.pruner import Pruner
@@ -41,7 +42,7 @@ def trains_masks(options, source):
         raise UserError(
             f"--factorized: {source.source} has masks: remove them with remove_mask.py first"
         )
-    stray = sorted(MASK_FLAGS & options.given)
+    stray = [name for name in names_that_need(options, MASKS) if name in options.given]
     if options.factorized is False and not ranks:
         raise UserError(
             f"--factorized=false: {source.source} is not factorised, there is nothing to put masks"

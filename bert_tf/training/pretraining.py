@@ -20,6 +20,7 @@ from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.checkpoints.model_tokenizer import settings_of
 from bert_tf.data.pretraining.pipeline import user_errors
 from bert_tf.errors import UserError
+from bert_tf.options import identity
 from bert_tf.training import distribution, evaluation, loop, pretraining_model, sources
 from bert_tf.training.clock_rhythm import (
     BUDGET_SPENT,
@@ -273,16 +274,8 @@ class _Training:
         The budget's amount, its end and its markers may change: a run may be given more time.
         """
         options = self.options
-        names = (
-            "train_batch_size", "gradient_accumulation_steps", "batch_ramp", "seed",
-            "learning_rate", "lr_schedule", "minimum_learning_rate", "lr_power", "lr_decay_rate",
-            "lr_decay_interval", "optimizer", "adam_bias_correction", "adam_beta1", "adam_beta2",
-            "adam_epsilon", "weight_decay", "clip_norm", "precision", "budget_counts",
-            "mlm_probability", "whole_word_masking", "max_eval_steps", "eval_batch_size",
-            "output_bias",
-        )  # fmt: skip
         return {
-            **{name: getattr(options, name) for name in names},
+            **identity(options),
             "warmup_proportion": options.warmup,
             "budget kind": options.the_budget.kind,
             "training data": self.data.fingerprint,

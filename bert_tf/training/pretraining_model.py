@@ -8,12 +8,13 @@ from bert_tf.checkpoints.model_folder import CHECKPOINT, LoadedModel
 from bert_tf.config import BertConfig
 from bert_tf.encoder import kernels
 from bert_tf.errors import UserError
+from bert_tf.options import option_fields
 from bert_tf.tokenization.vocab import check_vocab_size, load_vocab
 from bert_tf.training import sources
 from bert_tf.training.masked_lm import MaskedLanguageModel
 from bert_tf.training.optimization import make_optimizer
-from bert_tf.training.pretraining_checks import SHAPE_FLAGS
 from bert_tf.training.pretraining_data import GoogleRows, PackedRows
+from bert_tf.training.pretraining_shape import ShapeOptions
 
 
 def load_inputs(options, output_dir):
@@ -97,7 +98,7 @@ def compile_model(options, model):
 
 def new_config(options, vocab_size, **shape):
     """Returns the `BertConfig` of the shape flags; `shape` overrides them."""
-    values = {name: getattr(options, name) for name in SHAPE_FLAGS} | shape
+    values = {f.name: getattr(options, f.name) for f in option_fields(ShapeOptions)} | shape
     hidden = values["hidden_size"]
     values["num_attention_heads"] = values["num_attention_heads"] or max(1, hidden // 64)
     wide = 8 * round(hidden / 3) if values["gated_ffn"] else 4 * hidden  # as many parameters

@@ -15,6 +15,7 @@ from bert_tf.training import distribution, pretraining_model
 from bert_tf.training.allocator import keep_freed_memory
 from bert_tf.training.masked_lm import MaskedLanguageModel
 from bert_tf.training.pretraining_data import PackedRows
+from bert_tf.training.pretraining_shape import parse_shapes
 
 _MOST_UPDATES = 50  # of one shape: the tiniest are known well enough
 
@@ -51,27 +52,6 @@ def run(options):
         output_dir / "probe.json", {"budget": str(options.the_budget), "shapes": found}
     )
     return found
-
-
-def parse_shapes(text):
-    """Returns [(layers, hidden)] of text such as `4x256,12x768`.
-
-    Raises:
-      UserError: another form, or a hidden size that is no multiple of its heads.
-    """
-    shapes = []
-    for part in text.split(","):
-        try:
-            layers, hidden = (int(number) for number in part.lower().split("x"))
-        except ValueError:
-            layers = hidden = 0
-        if layers < 1 or hidden < 1 or (hidden > 64 and hidden % 64):
-            raise UserError(
-                f"--probe_shapes={text}: {part!r}: expected LAYERSxHIDDEN such as 4x256, HIDDEN a"
-                " multiple of 64"
-            )
-        shapes.append((layers, hidden))
-    return shapes
 
 
 def _time_shape(options, data, layers, hidden, seconds):

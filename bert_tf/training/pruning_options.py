@@ -2,33 +2,15 @@
 
 import dataclasses
 
-from bert_tf.errors import UserError
-from bert_tf.options import option, require, require_dropout_rates
+from bert_tf.options import DO_TRAIN, Needs, above, at_least, between, option, useless_with
 
 GROUP = "Pruning: masks on a factorised model (factorize.py makes one)"
 TEACHER_GROUP = "Distillation"
 
-# Those that only mask training gives a meaning.
-MASK_FLAGS = frozenset(
-    {
-        "learning_rate_warmup",
-        "alpha_learning_rate",
-        "lambda_learning_rate",
-        "target_sparsity",
-        "target_sparsity_warmup",
-        "sparsity_base",
-        "init_masks",
-        "mask_evaluation",
-    }
+MASKS = useless_with(
+    "--factorized", lambda options: bool(options.factorized), ", which trains without masks"
 )
-TEACHER_FLAGS = frozenset(
-    {
-        "distillation_temperature",
-        "distillation_logits_weight",
-        "distillation_hidden_weight",
-        "distillation_label_weight",
-    }
-)
+_TEACHER = Needs("--teacher_model_dir", lambda options: bool(options.teacher_model_dir))
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -40,12 +22,23 @@ class PruningOptions:
         "true trains a factorised model as it is, false puts masks on it. Default: masks on what"
         " factorize.py made at full rank, none on what remove_mask.py or --target_sparsity cut.",
         GROUP,
+        needs=DO_TRAIN,
     )
     target_sparsity: float = option(
-        0.8, "Share of the encoder's kernel parameters that the masks remove.", GROUP
+        0.8,
+        "Share of the encoder's kernel parameters that the masks remove.",
+        GROUP,
+        valid=between(0, 1),
+        needs=(DO_TRAIN, MASKS),
+        same=True,
     )
     target_sparsity_warmup: int | None = option(
-        None, "Updates over which the target rises; a third of all updates if absent.", GROUP
+        None,
+        "Updates over which the target rises; a third of all updates if absent.",
+        GROUP,
+        valid=at_least(0),
+        needs=(DO_TRAIN, MASKS),
+        same=True,
     )
     sparsity_base: str = option(
         "dense",
@@ -53,15 +46,32 @@ class PruningOptions:
         " model (the original's way: 2.75 times as many after its full SVD).",
         GROUP,
         ("dense", "factorized"),
+        needs=(DO_TRAIN, MASKS),
+        same=True,
     )
     alpha_learning_rate: float = option(
-        20.0, "Scale of the masks' Noam learning rate (peak: scale / sqrt(768 warmup)).", GROUP
+        20.0,
+        "Scale of the masks' Noam learning rate (peak: scale / sqrt(768 warmup)).",
+        GROUP,
+        valid=at_least(0),
+        needs=(DO_TRAIN, MASKS),
+        same=True,
     )
     lambda_learning_rate: float = option(
-        100.0, "Scale of the multipliers' Noam learning rate.", GROUP
+        100.0,
+        "Scale of the multipliers' Noam learning rate.",
+        GROUP,
+        valid=at_least(0),
+        needs=(DO_TRAIN, MASKS),
+        same=True,
     )
     learning_rate_warmup: int = option(
-        100, "Updates over which the rates of masks and multipliers rise.", GROUP
+        100,
+        "Updates over which the rates of masks and multipliers rise.",
+        GROUP,
+        valid=at_least(0),
+        needs=(DO_TRAIN, MASKS),
+        same=True,
     )
     init_masks: str = option(
         "constant",
@@ -69,6 +79,8 @@ class PruningOptions:
         " model (mask_scores.npz).",
         GROUP,
         ("constant", "scores"),
+        needs=(DO_TRAIN, MASKS),
+        same=True,
     )
     mask_evaluation: str | None = option(
         None,
@@ -76,75 +88,66 @@ class PruningOptions:
         " zeroes as many as are expected to be zero.",
         GROUP,
         ("clipped", "hard"),
+        needs=MASKS,
+        same=True,
     )
     regularization_scale: float = option(
-        0.0, "Factor of the l2 loss on the kernels of encoder and pooler.", GROUP
+        0.0,
+        "Factor of the l2 loss on the kernels of encoder and pooler.",
+        GROUP,
+        valid=at_least(0),
+        needs=DO_TRAIN,
+        same=True,
     )
     hidden_dropout_prob: float | None = option(
-        None, "Overrides the model's dropout of embeddings, dense layers and classifier.", GROUP
+        None,
+        "Overrides the model's dropout of embeddings, dense layers and classifier.",
+        GROUP,
+        valid=between(0, 1, "[)"),
+        needs=DO_TRAIN,
     )
     attention_probs_dropout_prob: float | None = option(
-        None, "Overrides the model's dropout of attention probabilities.", GROUP
+        None,
+        "Overrides the model's dropout of attention probabilities.",
+        GROUP,
+        valid=between(0, 1, "[)"),
+        needs=DO_TRAIN,
     )
     teacher_model_dir: str | None = option(
         None,
         "Fine-tuned model folder of the same task whose logits and hidden states are learnt too.",
         TEACHER_GROUP,
+        needs=DO_TRAIN,
     )
     distillation_temperature: float = option(
-        2.0, "Softens the class probabilities of teacher and student.", TEACHER_GROUP
+        2.0,
+        "Softens the class probabilities of teacher and student.",
+        TEACHER_GROUP,
+        valid=above(0),
+        needs=(DO_TRAIN, _TEACHER),
+        same=True,
     )
     distillation_logits_weight: float = option(
-        1.0, "Factor of the loss on the logits.", TEACHER_GROUP
+        1.0,
+        "Factor of the loss on the logits.",
+        TEACHER_GROUP,
+        valid=at_least(0),
+        needs=(DO_TRAIN, _TEACHER),
+        same=True,
     )
     distillation_hidden_weight: float = option(
-        1.0, "Factor of the loss on the hidden states.", TEACHER_GROUP
+        1.0,
+        "Factor of the loss on the hidden states.",
+        TEACHER_GROUP,
+        valid=at_least(0),
+        needs=(DO_TRAIN, _TEACHER),
+        same=True,
     )
     distillation_label_weight: float = option(
-        1.0, "Factor of the task's own loss beside the teacher's.", TEACHER_GROUP
+        1.0,
+        "Factor of the task's own loss beside the teacher's.",
+        TEACHER_GROUP,
+        valid=at_least(0),
+        needs=(DO_TRAIN, _TEACHER),
+        same=True,
     )
-
-    def check_pruning(self):
-        """Raises `UserError` for values out of range and flags without effect."""
-        for name, value, holds, expected in (
-            ("target_sparsity", self.target_sparsity, 0 <= self.target_sparsity <= 1, "[0, 1]"),
-            (
-                "target_sparsity_warmup",
-                self.target_sparsity_warmup,
-                (self.target_sparsity_warmup or 0) >= 0,
-                "0 or more",
-            ),
-            (
-                "learning_rate_warmup",
-                self.learning_rate_warmup,
-                self.learning_rate_warmup >= 0,
-                "0 or more",
-            ),
-            (
-                "distillation_temperature",
-                self.distillation_temperature,
-                self.distillation_temperature > 0,
-                "a number above 0",
-            ),
-            *(
-                (name, getattr(self, name), (getattr(self, name) or 0) >= 0, "0 or more")
-                for name in (
-                    "alpha_learning_rate",
-                    "lambda_learning_rate",
-                    "regularization_scale",
-                    "distillation_logits_weight",
-                    "distillation_hidden_weight",
-                    "distillation_label_weight",
-                )
-            ),
-        ):
-            require(name, value, holds, expected)
-        require_dropout_rates(self)
-        stray = sorted(TEACHER_FLAGS & self.given)
-        if stray and not self.teacher_model_dir:
-            raise UserError(f"--{stray[0]} has no effect without --teacher_model_dir")
-        stray = sorted(MASK_FLAGS & self.given)
-        if stray and self.factorized:
-            raise UserError(
-                f"--{stray[0]} has no effect with --factorized, which trains without masks"
-            )

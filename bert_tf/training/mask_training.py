@@ -65,10 +65,8 @@ def trains_masks(options, source):
 
 
 def configure(options, source):
-    """Returns the run's `BertConfig`: the model's, with dropout and mask evaluation as asked."""
-    config = source.config.with_dropout(
-        options.hidden_dropout_prob, options.attention_probs_dropout_prob
-    )
+    """Returns the run's `BertConfig`: the model's, with the mask evaluation that is asked for."""
+    config = source.config
     if not options.mask_evaluation:
         return config
     return config.replace(extra={**config.extra, "mask_evaluation": options.mask_evaluation})

@@ -61,6 +61,14 @@ class TrainingOptions(RunOptions):
         needs=DO_TRAIN,
         same=True,
     )
+    regularization_scale: float = option(
+        0.0,
+        "Factor of the l2 loss on the kernels of encoder and pooler.",
+        TRAIN,
+        valid=at_least(0),
+        needs=DO_TRAIN,
+        same=True,
+    )
     train_token_budget: int | None = option(
         None,
         "Padded tokens per update instead of train_batch_size: short texts come in large batches.",

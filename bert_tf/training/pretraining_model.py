@@ -1,7 +1,5 @@
 """The model of a pre-training run: where its shape and weights come from, and its optimizer."""
 
-import dataclasses
-
 from absl import logging
 
 from bert_tf.checkpoints.model_folder import CHECKPOINT, LoadedModel
@@ -45,8 +43,7 @@ def load_inputs(options, output_dir):
         raise UserError(
             f"{source.source}: is factorised: pre-train the dense model, then run factorize.py"
         )
-    config = config.with_dropout(options.hidden_dropout_prob, options.attention_probs_dropout_prob)
-    return dataclasses.replace(source, config=config), data
+    return source, data
 
 
 def build(options, source, data):
@@ -122,7 +119,7 @@ def _source(options, output_dir, vocab_size):
     source = LoadedModel(config, None, name, vocab_file=options.vocab_file)
     if options.vocab_file:
         check_vocab_size(load_vocab(options.vocab_file), config, name)
-    return source
+    return sources.with_dropout(options, source)
 
 
 def _google_vocab_size(options):

@@ -106,19 +106,6 @@ class PretrainingOptions(
         model_options.GROUP,
         needs=useless_with("--data_dir", _from_rows, ", whose rows were made with its vocab.txt"),
     )
-    hidden_dropout_prob: float | None = option(
-        None,
-        "Dropout of embeddings and dense layers; 0.1 in a new model.",
-        model_options.GROUP,
-        valid=between(0, 1, "[)"),
-    )
-    attention_probs_dropout_prob: float | None = option(
-        None,
-        "Dropout of attention probabilities; 0.1 in a new model.",
-        model_options.GROUP,
-        valid=between(0, 1, "[)"),
-    )
-
     data_dir: str | None = option(
         None, "Folder of packed rows that create_pretraining_data.py wrote.", _DATA
     )

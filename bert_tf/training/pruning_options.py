@@ -91,28 +91,6 @@ class PruningOptions:
         needs=MASKS,
         same=True,
     )
-    regularization_scale: float = option(
-        0.0,
-        "Factor of the l2 loss on the kernels of encoder and pooler.",
-        GROUP,
-        valid=at_least(0),
-        needs=DO_TRAIN,
-        same=True,
-    )
-    hidden_dropout_prob: float | None = option(
-        None,
-        "Overrides the model's dropout of embeddings, dense layers and classifier.",
-        GROUP,
-        valid=between(0, 1, "[)"),
-        needs=DO_TRAIN,
-    )
-    attention_probs_dropout_prob: float | None = option(
-        None,
-        "Overrides the model's dropout of attention probabilities.",
-        GROUP,
-        valid=between(0, 1, "[)"),
-        needs=DO_TRAIN,
-    )
     teacher_model_dir: str | None = option(
         None,
         "Fine-tuned model folder of the same task whose logits and hidden states are learnt too.",

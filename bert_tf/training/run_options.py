@@ -105,6 +105,22 @@ class RunOptions:
         needs=DO_TRAIN,
         same=True,
     )
+    hidden_dropout_prob: float | None = option(
+        None,
+        "Dropout of embeddings, dense layers and classifier; the model's own if absent, 0.1 in a"
+        " new one.",
+        TRAIN,
+        valid=between(0, 1, "[)"),
+        needs=DO_TRAIN,
+    )
+    attention_probs_dropout_prob: float | None = option(
+        None,
+        "Dropout of attention probabilities; the model's own if absent, 0.1 in a new one.",
+        TRAIN,
+        valid=between(0, 1, "[)"),
+        needs=DO_TRAIN,
+    )
+
     train_batch_size: int = option(
         32,
         "Examples per update, over all devices.",

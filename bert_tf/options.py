@@ -167,6 +167,11 @@ def identity(options):
     return {f.name: getattr(options, f.name) for f in option_fields(options) if f.metadata["same"]}
 
 
+def identity_defaults(options):
+    """Returns {flag: default} of what a resumed run must share."""
+    return {f.name: f.default for f in option_fields(options) if f.metadata["same"]}
+
+
 def define_flags(cls):
     """Defines one absl flag per field of the options class `cls`."""
     for field in option_fields(cls):

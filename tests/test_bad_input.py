@@ -1,6 +1,7 @@
 """Bad input ends in one clear line that names file, row or flag, and nothing is lost."""
 
 import hashlib
+import json
 import pathlib
 import re
 import resource
@@ -358,6 +359,18 @@ def test_resuming_with_other_flags(finished, change, named):
     with pytest.raises(UserError, match=f"training_state.json: .*{named}=.*--output_dir"):
         tiny.run(**{**finished, **change})
     assert contents(finished["output_dir"]) == before
+
+
+def test_resuming_a_run_from_before_a_flag(finished, tmp_path):
+    """It had the flag's default, as the table of flags says."""
+    flags = {**finished, "output_dir": shutil.copytree(finished["output_dir"], tmp_path / "run")}
+    path = flags["output_dir"] / "training_state.json"
+    state = json.loads(path.read_text())
+    del state["identity"]["clip_norm"]
+    path.write_text(json.dumps(state))
+    with pytest.raises(UserError, match=r"has clip_norm=1\.0, this command 0\.5"):
+        tiny.run(**flags, clip_norm=0.5)
+    assert tiny.run(**flags)["global_step"] == 5
 
 
 def test_resuming_from_other_weights(finished, tmp_path):

@@ -14,7 +14,7 @@ from bert_tf.checkpoints.names import dense_scopes
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.data.batching import train_plan
 from bert_tf.errors import UserError
-from bert_tf.options import identity, names_that_need
+from bert_tf.options import identity, identity_defaults, names_that_need
 from bert_tf.training import distribution, evaluation, freezing, loop, mask_training, sources
 from bert_tf.training import job as job_lib
 from bert_tf.training import results as results_lib
@@ -82,6 +82,7 @@ def _train(job, callbacks):
         loop.RunConfig(
             output_dir=job.output_dir,
             identity=_identity(job, plan),
+            identity_defaults=identity_defaults(options),
             data={f"{name} examples": store.fingerprint for name, store in job.data.dev.items()},
             save_checkpoints_steps=options.save_checkpoints_steps,
             keep_best=options.keep_best,

@@ -44,7 +44,7 @@ def train_and_evaluate(
     chief = distribution.is_chief(strategy)
     state = RunState(
         run_config.output_dir, model, run_config.identity, chief, freezing,
-        run_config.keep_checkpoints, run_config.data,
+        run_config.keep_checkpoints, run_config.data, run_config.identity_defaults,
     )  # fmt: skip
     with distribution.scope(strategy):  # restoring creates the optimizer's slots
         step = state.restore()

@@ -20,7 +20,7 @@ from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.checkpoints.model_tokenizer import settings_of
 from bert_tf.data.pretraining.pipeline import user_errors
 from bert_tf.errors import UserError
-from bert_tf.options import identity
+from bert_tf.options import identity, identity_defaults
 from bert_tf.training import distribution, evaluation, loop, pretraining_model, sources
 from bert_tf.training.clock_rhythm import (
     BUDGET_SPENT,
@@ -176,6 +176,7 @@ class _Training:
             loop.RunConfig(
                 output_dir=self.output_dir,
                 identity=self._identity(),
+                identity_defaults=identity_defaults(options),
                 data=self.data.digests(held_out=options.do_eval),
                 keep_best=options.keep_best,
                 save_model=self._save,

@@ -88,7 +88,7 @@ class RunConfig:
 
     Attributes:
       output_dir: folder of the run; a run found there goes on.
-      identity, data: what must be equal for that, see `RunState`.
+      identity, identity_defaults, data: what must be equal for that, see `RunState`.
       save_checkpoints_steps: updates between checkpoints; each one is evaluated. A `rhythm` has
         intervals of its own.
       keep_best: keep the model of the best evaluation in the folder `best`, see `BestModel`.
@@ -120,6 +120,7 @@ class RunConfig:
     keep_checkpoints: int = 1
     more_scalars: Callable | None = None
     data: dict | None = None
+    identity_defaults: dict | None = None
 
 
 @dataclasses.dataclass

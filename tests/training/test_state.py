@@ -95,6 +95,43 @@ def test_a_state_of_an_older_version_lacks_a_key_and_goes_on(tmp_path):
     assert RunState(tmp_path, Model(), {**IDENTITY, "labels": ["neg", "pos"]}).restore() == 2
 
 
+def test_a_flag_that_came_later_was_at_its_default_before(tmp_path):
+    saved(tmp_path)
+    defaults = {"freeze_layers": 0, "seed": 42}
+    later = {**IDENTITY, "freeze_layers": 0}
+    assert RunState(tmp_path, Model(), later, defaults=defaults).restore() == 2
+    state = RunState(tmp_path, Model(), {**IDENTITY, "freeze_layers": 3}, defaults=defaults)
+    with pytest.raises(UserError, match=r"run in this folder has freeze_layers=0, this command 3;"):
+        state.restore()
+
+
+def test_a_flag_that_has_gone_since_does_not_matter(tmp_path):
+    saved(tmp_path)
+    assert RunState(tmp_path, Model(), {"seed": 1}).restore() == 2
+
+
+def edit(path, **values):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+@pytest.mark.parametrize("version", [2, "next"])
+def test_a_state_of_a_newer_version_is_refused(tmp_path, version):
+    saved(tmp_path)
+    edit(tmp_path / STATE_FILE, version=version)
+    message = f"{STATE_FILE}: training state of version {version!r}, expected 1 at most: go on with"
+    with pytest.raises(UserError, match=f"{message}[^\n]*$"):
+        RunState(tmp_path, Model(), IDENTITY).restore()
+
+
+def test_a_state_without_a_version_is_an_older_one(tmp_path):
+    saved(tmp_path)
+    path = tmp_path / STATE_FILE
+    value = json.loads(path.read_text())
+    del value["version"]
+    path.write_text(json.dumps(value))
+    assert RunState(tmp_path, Model(), IDENTITY).restore() == 2
+
+
 def test_a_state_file_without_a_key_is_named(tmp_path):
     saved(tmp_path)
     path = tmp_path / STATE_FILE

@@ -79,6 +79,12 @@ def require(name, value, holds, expected):
         raise UserError(f"--{name}={value}: expected {expected}")
 
 
+def refuse_if(found, message):
+    """Raises `UserError` of the message where `found` holds: flags that are at odds."""
+    if found:
+        raise UserError(message)
+
+
 def within(holds, expected):
     """Returns a `valid` for the values for which `holds`(value); `expected` describes them."""
     return lambda value, name: require(name, value, holds(value), expected)

@@ -16,6 +16,7 @@ from bert_tf.options import (
     at_least,
     check_needs,
     option,
+    refuse_if,
 )
 from bert_tf.pruning.options import MaskOptions
 from bert_tf.training.run_options import BATCH, RUN, SPEED, TRAIN, RunOptions
@@ -107,11 +108,11 @@ class TrainingOptions(RunOptions):
         """Raises `UserError` for flags that are out of range, without effect, or at odds."""
         budget, parts = self.train_token_budget, self.gradient_accumulation_steps
         self.check_run(divides=budget is None)
-        self._contradiction(
+        refuse_if(
             budget is not None and "train_batch_size" in self.given,
             "--train_token_budget and --train_batch_size both set the batch: give one of them",
         )
-        self._contradiction(
+        refuse_if(
             budget is not None and self.xla and parts > 1,
             "--xla with --train_token_budget cannot cut batches into"
             " --gradient_accumulation_steps: give --train_batch_size instead",
@@ -158,14 +159,14 @@ class ClassifierOptions(
             raise UserError(
                 "give --model_dir, or --bert_config_file and --vocab_file (and --init_checkpoint)"
             )
-        self._contradiction(
+        refuse_if(
             bool(self.model_dir and self.init_checkpoint),
             "--model_dir and --init_checkpoint both name the initial weights: give one of them",
         )
         for part in self.LEVERS:
             part.check_lever(self)
         check_needs(self, ["data_dir"], data_options.FILES)
-        self._contradiction(
+        refuse_if(
             self.regression and self.labels is not None,
             "--regression predicts a number: --labels has no meaning with it",
         )

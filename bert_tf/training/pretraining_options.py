@@ -16,6 +16,7 @@ from bert_tf.options import (
     at_least,
     between,
     option,
+    refuse_if,
     useless_with,
 )
 from bert_tf.training import pretraining_checks, pretraining_shape
@@ -263,7 +264,7 @@ class PretrainingOptions(
         """Raises `UserError` for missing flags, contradictions, and flags without effect."""
         if not (self.do_train or self.do_eval or self.probe):
             raise UserError("give at least one of --do_train, --do_eval, --probe")
-        self._contradiction(
+        refuse_if(
             self.probe and (self.do_train or self.do_eval),
             "--probe only measures: leave --do_train and --do_eval out",
         )

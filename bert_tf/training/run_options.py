@@ -2,7 +2,6 @@
 
 import dataclasses
 
-from bert_tf.errors import UserError
 from bert_tf.options import (
     DO_EVAL,
     DO_TRAIN,
@@ -14,6 +13,7 @@ from bert_tf.options import (
     between,
     check_table,
     option,
+    refuse_if,
 )
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -173,12 +173,8 @@ class RunOptions:
         """
         check_table(self)
         parts = self.gradient_accumulation_steps
-        self._contradiction(
+        refuse_if(
             divides and self.train_batch_size % parts != 0,
             f"--gradient_accumulation_steps={parts} must divide"
             f" --train_batch_size={self.train_batch_size}",
         )
-
-    def _contradiction(self, found, message):
-        if found:
-            raise UserError(message)

@@ -152,13 +152,13 @@ def build_ours(config, arrays, train_steps, variant):
     """Our model, compiled as run_classifier.py does by default."""
     from bert_tf.checkpoints.model_folder import LoadedModel
     from bert_tf.checkpoints.report import assign_arrays
+    from bert_tf.classification.model import SequenceClassifier
+    from bert_tf.classification.options import ClassifierOptions
     from bert_tf.encoder import BertEncoder, kernels
     from bert_tf.pruning.factorization import factorize
     from bert_tf.pruning.lever import GateTraining, make_pruner
     from bert_tf.training.allocator import keep_freed_memory
-    from bert_tf.training.model import SequenceClassifier
     from bert_tf.training.optimization import make_optimizer
-    from bert_tf.training.options import ClassifierOptions
     from bert_tf.training.schedules import make_schedule
 
     keep_freed_memory()

@@ -39,6 +39,7 @@ from benchmarks.freezing_forward import forward_shares
 from benchmarks.freezing_runs import Variant, make_run
 from benchmarks.worker import PausableWorker, Worker
 from bert_tf import cli, files
+from bert_tf.classification.options import ClassifierOptions
 from bert_tf.errors import UserError
 from bert_tf.options import (
     Needs,
@@ -48,7 +49,6 @@ from bert_tf.options import (
     option,
     option_fields,
 )
-from bert_tf.training.options import ClassifierOptions
 
 _GROUP = "What to compare"
 _OWN_FLAGS = frozenset(

@@ -5,10 +5,10 @@ import pathlib
 import re
 
 from bert_tf import files
+from bert_tf.classification.options import ClassifierOptions
 from bert_tf.errors import UserError
 from bert_tf.freezing.options import CACHE, GRADIENTS, RULE, TESTS
 from bert_tf.options import names_that_need
-from bert_tf.training.options import ClassifierOptions
 
 _RUN_FIELDS = frozenset(f.name for f in dataclasses.fields(ClassifierOptions))
 _PLACES = frozenset({"output_dir", "feature_dir", "cache_dir"})

@@ -79,9 +79,10 @@ class _Trainer:
     def __init__(self, setup, variant):
         import tf_keras as keras
 
-        from bert_tf.training import distribution, pretraining_model
-        from bert_tf.training.masked_lm import MaskedLanguageModel
-        from bert_tf.training.pretraining_options import PretrainingOptions
+        from bert_tf.pretraining import setup as pretraining_model
+        from bert_tf.pretraining.model import MaskedLanguageModel
+        from bert_tf.pretraining.options import PretrainingOptions
+        from bert_tf.training import distribution
 
         values = {
             "do_train": True, "data_dir": setup.rows_dir, "output_dir": "unused",
@@ -128,7 +129,7 @@ class Ours(_Trainer):
 
     def __init__(self, setup, variant):
         from bert_tf.checkpoints.model_folder import LoadedModel
-        from bert_tf.training import pretraining_model
+        from bert_tf.pretraining import setup as pretraining_model
         from bert_tf.training.allocator import keep_freed_memory
 
         super().__init__(setup, variant)

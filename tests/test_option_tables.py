@@ -10,12 +10,12 @@ import convert_checkpoint
 import factorize
 import remove_mask
 from benchmarks.freezing import BenchmarkOptions
+from bert_tf.classification.options import ClassifierOptions
 from bert_tf.data.pretraining.options import PretrainingDataOptions
 from bert_tf.errors import UserError
 from bert_tf.freezing.options import RULE
 from bert_tf.options import names_that_need, option_fields
-from bert_tf.training.options import ClassifierOptions
-from bert_tf.training.pretraining_options import PretrainingOptions
+from bert_tf.pretraining.options import PretrainingOptions
 from examples import make_sentiment_data, quickstart, sweep_markers
 from tests import tiny
 

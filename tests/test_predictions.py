@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from bert_tf.classification import job
 from bert_tf.errors import UserError
-from bert_tf.training import job
 from tests import tiny
 
 TRAIN = {

@@ -281,7 +281,7 @@ def test_own_files_then_prediction_without_naming_the_columns_again(model, tmp_p
 
 def test_keep_best_and_early_stopping(model, sst2, tmp_path, monkeypatch):
     """The second of the evaluations is the best; patience 2 ends the run at the fourth."""
-    from bert_tf.training.evaluation import Evaluator
+    from bert_tf.classification.evaluation import Evaluator
 
     real, scores, weights = Evaluator.evaluate, iter([0.5, 0.9, 0.6, 0.7, 0.8]), []
 

@@ -13,12 +13,11 @@ import time
 import numpy as np
 import pytest
 
-from bert_tf import files
+from bert_tf import files, pretraining
 from bert_tf.budget import Clock, Rate
 from bert_tf.errors import UserError
+from bert_tf.pretraining.data import HeldOutEvaluation
 from bert_tf.step_callback import StepCallback
-from bert_tf.training import pretraining
-from bert_tf.training.pretraining_data import HeldOutEvaluation
 from bert_tf.training.progress import current_learning_rate
 from bert_tf.training.state import RunState
 from tests import tiny
@@ -278,7 +277,7 @@ def test_pretraining_goes_on_from_a_model_folder(run, tmp_path, rows):
     del flags["train_batch_size"]
     options = {k: v for k, v in tiny.PRETRAINING.items() if k not in flags}
     options.pop("max_position_embeddings")
-    from bert_tf.training.pretraining_options import PretrainingOptions
+    from bert_tf.pretraining.options import PretrainingOptions
 
     values = {
         **options, "model_dir": str(tmp_path / "first"), "data_dir": str(rows),
@@ -320,7 +319,7 @@ def test_a_marker_fine_tunes_as_it_is(run, tmp_path):
 def test_evaluation_alone_repeats_the_last_one(run, tmp_path, rows):
     results, _ = run(budget="3steps", do_eval=True)
     options = {"do_eval": True, "data_dir": str(rows), "output_dir": str(tmp_path / "run")}
-    from bert_tf.training.pretraining_options import PretrainingOptions
+    from bert_tf.pretraining.options import PretrainingOptions
 
     alone = pretraining.run(PretrainingOptions(given=frozenset(options), **options))
     found, expected = (r["metrics"]["validation"] for r in (alone, results))
@@ -395,8 +394,8 @@ def test_googles_records_and_flags(run, tmp_path):
 
 
 def test_a_probe_says_what_the_budget_buys(rows, tmp_path):
-    from bert_tf.training import probe
-    from bert_tf.training.pretraining_options import PretrainingOptions
+    from bert_tf.pretraining import probe
+    from bert_tf.pretraining.options import PretrainingOptions
 
     values = {
         "probe": True, "probe_shapes": "1x16,2x16", "probe_seconds": 0.1, "budget": "1h",
@@ -454,7 +453,7 @@ def test_a_budget_too_short_for_one_update_is_refused(run, tmp_path):
 
 def test_rows_of_another_vocabulary_are_refused(run, tmp_path):
     model = tiny.make_model(tmp_path / "model", tokens=[*tiny.TOKENS[:-1], "##x"])
-    from bert_tf.training.pretraining_options import PretrainingOptions
+    from bert_tf.pretraining.options import PretrainingOptions
 
     data = tiny.make_rows(tmp_path / "data")
     values = {

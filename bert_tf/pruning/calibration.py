@@ -8,13 +8,13 @@ from absl import logging
 
 from bert_tf.checkpoints import head_matching
 from bert_tf.checkpoints.model_tokenizer import tokenizer_of
+from bert_tf.classification.options import ClassifierOptions
+from bert_tf.data import inputs
 from bert_tf.data.examples import Examples
 from bert_tf.data.features import build_features
 from bert_tf.data.pretraining.text import TextReader
 from bert_tf.errors import UserError
 from bert_tf.pruning.statistics import collect
-from bert_tf.training import inputs
-from bert_tf.training.options import ClassifierOptions
 
 DEFAULT_LENGTH = 128
 _LABELLED = ("fisher", "two_sided")

@@ -9,11 +9,11 @@ from absl import logging
 
 from bert_tf.checkpoints import names
 from bert_tf.checkpoints.report import assign_arrays
+from bert_tf.classification.model import SequenceClassifier
 from bert_tf.data.batching import train_plan
 from bert_tf.data.pipeline import make_dataset
 from bert_tf.encoder import BertEncoder, Dense
 from bert_tf.errors import UserError
-from bert_tf.training.model import SequenceClassifier
 from flop.decomposition import Statistics
 
 TOKEN_BUDGET = 4096

@@ -12,10 +12,10 @@ from bert_tf.errors import UserError
 from bert_tf.step_callback import StepCallback
 from bert_tf.training import distribution, results
 from bert_tf.training.best import BestModel
-from bert_tf.training.evaluation import report_names, require_finite, write_eval_results
 from bert_tf.training.progress import ProgressBar
+from bert_tf.training.results import report_names, require_finite, write_eval_results
 from bert_tf.training.rhythm import EverySteps
-from bert_tf.training.specs import EvalSpec, Result, RunConfig, TrainSpec
+from bert_tf.training.specs import Result, RunConfig, TrainSpec
 from bert_tf.training.state import RunState
 from bert_tf.training.summaries import Summaries, TrainSummaries
 
@@ -23,7 +23,7 @@ from bert_tf.training.summaries import Summaries, TrainSummaries
 def train_and_evaluate(
     model,
     train_spec: TrainSpec,
-    eval_spec: EvalSpec | None,
+    eval_spec,
     run_config: RunConfig,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     summaries: Summaries | None = None,
@@ -32,7 +32,8 @@ def train_and_evaluate(
 
     Args:
       model: compiled `UpdatedModel`, initialised; a checkpoint in output_dir wins over it.
-      train_spec, eval_spec, run_config: see their classes; eval_spec None evaluates nothing.
+      train_spec, run_config: see their classes.
+      eval_spec: object whose `build` (model) returns what evaluates it; None evaluates nothing.
       callbacks: more Keras callbacks, called before the checkpoint is written.
       summaries: where the chief's events go, for callbacks that write some too; None makes one.
 

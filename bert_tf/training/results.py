@@ -1,12 +1,20 @@
-"""The end of a run: the final model, and beside it only what was measured on its weights."""
+"""What a run reports, and its end: the final model, beside it only what was measured on it."""
+
+import math
 
 import numpy as np
 from absl import logging
 
+from bert_tf import files
 from bert_tf.checkpoints import google
 from bert_tf.checkpoints.model_folder import CHECKPOINT
 from bert_tf.errors import UserError
-from bert_tf.training.evaluation import PREDICTIONS, write_eval_results
+
+PREDICTIONS = "test_results*.tsv"
+"""Pattern of the names of files with predictions."""
+
+# Google's and the pruning port's names for what scikit-learn calls otherwise.
+_REPORT_NAMES = {"accuracy": "eval_accuracy", "f1": "f1_score"}
 
 _OF_A_MODEL = ("eval_results.txt", "results.json", PREDICTIONS)
 
@@ -50,3 +58,40 @@ def _holds(output_dir, arrays):
     return found.keys() == wanted.keys() and all(
         np.array_equal(found[name], array) for name, array in wanted.items()
     )
+
+
+def require_finite(metrics, where):
+    """Raises `UserError` unless all of {split: {metric: value}} are finite; `where` begins it."""
+    for split, measured in metrics.items():
+        for name, value in measured.items():
+            if not math.isfinite(value):
+                raise UserError(f"{where}: {name} on {split} is {value}, expected a finite number")
+
+
+def write_eval_results(output_dir, metrics, step):
+    """Writes Google's `eval_results.txt`: sorted `key = value` lines.
+
+    Args:
+      output_dir: folder.
+      metrics: {split: {metric: value}} in the task's order; metrics of splits after the first
+        carry the split's name behind an underscore.
+      step: global step they were measured at.
+    """
+    values = {"global_step": step, **report_names(metrics)}
+    lines = [
+        f"{key} = {value}" if isinstance(value, int) else f"{key} = {value:.7g}"
+        for key, value in sorted(values.items())
+    ]
+    files.write_text(output_dir / "eval_results.txt", "\n".join(lines) + "\n")
+
+
+def report_names(metrics):
+    """Flattens {split: {metric: value}} under the names of eval_results.txt and TensorBoard."""
+    values = {}
+    for index, (split, measured) in enumerate(metrics.items()):
+        suffix = f"_{split}" if index else ""
+        for name, value in measured.items():
+            values[_REPORT_NAMES.get(name, name) + suffix] = value
+            if name == "loss":  # Google writes it twice: from the metrics and from the estimator
+                values["eval_loss" + suffix] = value
+    return values

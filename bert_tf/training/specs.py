@@ -7,7 +7,6 @@ from typing import Any
 
 from bert_tf.data.pipeline import make_dataset
 from bert_tf.training import distribution
-from bert_tf.training.evaluation import TaskEvaluation
 
 
 @dataclasses.dataclass
@@ -63,23 +62,6 @@ class TrainSpec:
                 activations=activations,
             ),
         )
-
-
-@dataclasses.dataclass
-class EvalSpec:
-    """What to evaluate on: the splits of a task.
-
-    Attributes:
-      task, stores, batch_size: see `TaskEvaluation`, which another kind of data replaces.
-    """
-
-    task: Any
-    stores: dict
-    batch_size: int = 32
-
-    def build(self, model):
-        """Returns what evaluates `model`; it keeps its traced function."""
-        return TaskEvaluation(model, self.task, self.stores, self.batch_size)
 
 
 @dataclasses.dataclass

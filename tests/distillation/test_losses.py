@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bert_tf.classification.model import SequenceClassifier
 from bert_tf.config import BertConfig
 from bert_tf.distillation.losses import DistillationLoss, hidden_losses
-from bert_tf.training.model import SequenceClassifier
 from tests import tiny
 
 CONFIG = BertConfig(vocab_size=30, **tiny.SHAPE)

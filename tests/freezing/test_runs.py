@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from absl import logging
 
+from bert_tf.classification.evaluation import Evaluator
 from bert_tf.freezing.activation_store import ActivationStore
 from bert_tf.freezing.entries import FileEntries
-from bert_tf.training.evaluation import Evaluator
 from bert_tf.training.state import RunState
 from tests import tiny
 

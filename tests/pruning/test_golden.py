@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from bert_tf.checkpoints.model_folder import load_model
 from bert_tf.checkpoints.report import assign_arrays
+from bert_tf.classification.model import SequenceClassifier
 from bert_tf.encoder import BertEncoder, kernels
 from bert_tf.pruning.lever import GateTraining, make_pruner
-from bert_tf.training.model import SequenceClassifier
 from bert_tf.training.optimization import make_optimizer
 from bert_tf.training.schedules import make_schedule
 from flop.hard_concrete import HardConcrete

@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from bert_tf.classification.model import SequenceClassifier
 from bert_tf.config import BertConfig
 from bert_tf.encoder import BertEncoder
 from bert_tf.pruning.lever import GateTraining
-from bert_tf.training.model import SequenceClassifier
 from bert_tf.training.optimization import make_optimizer
 from flop.factorized_dense import FactorizedDense
 from flop.pruner import Pruner

@@ -8,9 +8,9 @@ import types
 import numpy as np
 import pytest
 
+from bert_tf.classification.model import SequenceClassifier
 from bert_tf.errors import UserError
 from bert_tf.training import distribution
-from bert_tf.training.model import SequenceClassifier
 from tests import tiny
 
 DEVICES = 2

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from bert_tf.errors import UserError
 from bert_tf.training.lever import Lever, Loss, Pass, refuse_conflicts
-from tests.training.test_model import DROPOUT, assert_close, gradients, make_batch, make_model
+from tests.classification.test_model import DROPOUT, assert_close, gradients, make_batch, make_model
 
 
 class SecondPass(Lever):

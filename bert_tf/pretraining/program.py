@@ -16,23 +16,29 @@ from absl import logging
 from bert_tf import files, folders
 from bert_tf.budget import Clock, marker_name
 from bert_tf.budget.clock import CLOCK_FILE
-from bert_tf.checkpoints.model_folder import load_model, save_model_folder
-from bert_tf.checkpoints.model_tokenizer import settings_of
-from bert_tf.data.pretraining.pipeline import user_errors
-from bert_tf.errors import UserError
-from bert_tf.options import identity, identity_defaults
-from bert_tf.training import distribution, evaluation, loop, pretraining_model, sources
-from bert_tf.training.clock_rhythm import (
+from bert_tf.budget.rhythm import (
     BUDGET_SPENT,
     TERMINATED,
     ClockRhythm,
     Works,
 )
-from bert_tf.training.pretraining_data import HeldOutSpec, PretrainingSpec
-from bert_tf.training.pretraining_reports import DataOrderLog, more_scalars
-from bert_tf.training.results import holds_model, write_final_model
+from bert_tf.budget.timetable import make_timetable
+from bert_tf.checkpoints.model_folder import load_model, save_model_folder
+from bert_tf.checkpoints.model_tokenizer import settings_of
+from bert_tf.data.pretraining.pipeline import user_errors
+from bert_tf.errors import UserError
+from bert_tf.options import identity, identity_defaults
+from bert_tf.pretraining import setup as pretraining_model
+from bert_tf.pretraining.data import HeldOutSpec, PretrainingSpec
+from bert_tf.pretraining.reports import DataOrderLog, more_scalars
+from bert_tf.training import distribution, loop, sources
+from bert_tf.training.results import (
+    holds_model,
+    require_finite,
+    write_eval_results,
+    write_final_model,
+)
 from bert_tf.training.summaries import Summaries
-from bert_tf.training.timetable import make_timetable
 
 EXIT_TERMINATED = 143
 """Exit status of a run that SIGTERM ended: it saved its state, the same command goes on."""
@@ -84,9 +90,9 @@ def _evaluate(options, strategy, output_dir):
     spec = HeldOutSpec(data, options.eval_batch_size, options.max_eval_steps)
     with user_errors(data.source):
         metrics = spec.build(model).evaluate()
-    evaluation.require_finite(metrics, source.source)
+    require_finite(metrics, source.source)
     if distribution.is_chief(strategy):
-        evaluation.write_eval_results(output_dir, metrics, _steps_of(output_dir))
+        write_eval_results(output_dir, metrics, _steps_of(output_dir))
     return {"metrics": metrics}
 
 

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from bert_tf.classification.model import SequenceClassifier
 from bert_tf.config import BertConfig
-from bert_tf.training.model import SequenceClassifier
 from bert_tf.training.optimization import make_optimizer
 from bert_tf.training.schedules import make_schedule
 from tests import tiny

@@ -11,12 +11,13 @@ from absl import logging
 
 from bert_tf import files
 from bert_tf.errors import UserError
+from bert_tf.pretraining import setup as pretraining_model
+from bert_tf.pretraining.data import PackedRows
+from bert_tf.pretraining.model import MaskedLanguageModel
+from bert_tf.pretraining.shape import parse_shapes
 from bert_tf.step_callback import StepCallback
-from bert_tf.training import distribution, pretraining_model
+from bert_tf.training import distribution
 from bert_tf.training.allocator import keep_freed_memory
-from bert_tf.training.masked_lm import MaskedLanguageModel
-from bert_tf.training.pretraining_data import PackedRows
-from bert_tf.training.pretraining_shape import parse_shapes
 
 _MOST_UPDATES = 50  # of one shape: the tiniest are known well enough
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from bert_tf.checkpoints.shapes import check_shapes
 from bert_tf.config import BertConfig
 from bert_tf.errors import UserError
-from bert_tf.training.masked_lm import MaskedLanguageModel, MaskedLMEvaluator
+from bert_tf.pretraining.model import MaskedLanguageModel, MaskedLMEvaluator
 from bert_tf.training.optimization import make_optimizer
 from tests import tiny
 

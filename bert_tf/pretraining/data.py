@@ -14,10 +14,10 @@ from bert_tf.data.pretraining.masking import Masking
 from bert_tf.data.pretraining.order import RowOrder
 from bert_tf.data.pretraining.pipeline import make_masked_lm_dataset
 from bert_tf.errors import UserError
+from bert_tf.pretraining.model import MaskedLMEvaluator
 from bert_tf.tokenization.tokenizer import BertTokenizer
 from bert_tf.tokenization.vocab import load_vocab
 from bert_tf.training import distribution
-from bert_tf.training.masked_lm import MaskedLMEvaluator
 
 # Google's defaults, for its files, which do not say.
 _GOOGLE_LENGTH, _GOOGLE_PREDICTIONS = 128, 20

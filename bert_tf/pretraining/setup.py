@@ -7,12 +7,12 @@ from bert_tf.config import BertConfig
 from bert_tf.encoder import kernels
 from bert_tf.errors import UserError
 from bert_tf.options import option_fields
+from bert_tf.pretraining.data import GoogleRows, PackedRows
+from bert_tf.pretraining.model import MaskedLanguageModel
+from bert_tf.pretraining.shape import ShapeOptions
 from bert_tf.tokenization.vocab import check_vocab_size, load_vocab
 from bert_tf.training import sources
-from bert_tf.training.masked_lm import MaskedLanguageModel
 from bert_tf.training.optimization import make_optimizer
-from bert_tf.training.pretraining_data import GoogleRows, PackedRows
-from bert_tf.training.pretraining_shape import ShapeOptions
 
 
 def load_inputs(options, output_dir):

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from bert_tf.classification import evaluation
+from bert_tf.classification.model import SequenceClassifier
 from bert_tf.config import BertConfig
 from bert_tf.data.features import FeatureStore
 from bert_tf.data.tasks import get_task
-from bert_tf.training import evaluation
-from bert_tf.training.model import SequenceClassifier
+from bert_tf.training import results
 from tests import tiny
 
 
@@ -50,7 +51,7 @@ def test_eval_results_file(tmp_path):
         "dev_matched": {"accuracy": 0.75, "loss": 0.5},
         "dev_mismatched": {"accuracy": 0.5, "loss": 1 / 3},
     }
-    evaluation.write_eval_results(tmp_path, metrics, 100)
+    results.write_eval_results(tmp_path, metrics, 100)
     assert (tmp_path / "eval_results.txt").read_text().splitlines() == [
         "eval_accuracy = 0.75",
         "eval_accuracy_dev_mismatched = 0.5",

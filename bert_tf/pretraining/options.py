@@ -19,7 +19,8 @@ from bert_tf.options import (
     refuse_if,
     useless_with,
 )
-from bert_tf.training import pretraining_checks, pretraining_shape
+from bert_tf.pretraining import checks as pretraining_checks
+from bert_tf.pretraining import shape as pretraining_shape
 from bert_tf.training.run_options import BATCH, RUN, SPEED, TRAIN, RunOptions
 
 _WORK = "What to do"

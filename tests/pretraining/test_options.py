@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from bert_tf.errors import UserError
-from bert_tf.training.pretraining_options import PretrainingOptions
+from bert_tf.pretraining.options import PretrainingOptions
 
 MINIMAL = {"do_train": True, "data_dir": "rows", "output_dir": "out"}
 

@@ -1,8 +1,9 @@
 """Evaluation and prediction: over all examples, in batches of similar length."""
 
-import math
+import dataclasses
 import re
 import time
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -11,12 +12,7 @@ from bert_tf import files
 from bert_tf.data.batching import eval_plan
 from bert_tf.data.pipeline import make_dataset
 from bert_tf.errors import UserError
-
-PREDICTIONS = "test_results*.tsv"
-"""Pattern of the files' names that `write_predictions` writes."""
-
-# Google's and the pruning port's names for what scikit-learn calls otherwise.
-_REPORT_NAMES = {"accuracy": "eval_accuracy", "f1": "f1_score"}
+from bert_tf.training.results import PREDICTIONS
 
 
 class Evaluator:
@@ -116,46 +112,26 @@ class TaskEvaluation:
         return metrics
 
 
+@dataclasses.dataclass
+class EvalSpec:
+    """What to evaluate on: the splits of a task.
+
+    Attributes:
+      task, stores, batch_size: see `TaskEvaluation`, which another kind of data replaces.
+    """
+
+    task: Any
+    stores: dict
+    batch_size: int = 32
+
+    def build(self, model):
+        """Returns what evaluates `model`; it keeps its traced function."""
+        return TaskEvaluation(model, self.task, self.stores, self.batch_size)
+
+
 def predictions(logits, task):
     """Predicted label indices int64 [n], or scores float32 [n] for a regression task."""
     return logits[:, 0] if task.labels is None else logits.argmax(-1)
-
-
-def require_finite(metrics, where):
-    """Raises `UserError` unless all of {split: {metric: value}} are finite; `where` begins it."""
-    for split, measured in metrics.items():
-        for name, value in measured.items():
-            if not math.isfinite(value):
-                raise UserError(f"{where}: {name} on {split} is {value}, expected a finite number")
-
-
-def write_eval_results(output_dir, metrics, step):
-    """Writes Google's `eval_results.txt`: sorted `key = value` lines.
-
-    Args:
-      output_dir: folder.
-      metrics: {split: {metric: value}} in the task's order; metrics of splits after the first
-        carry the split's name behind an underscore.
-      step: global step they were measured at.
-    """
-    values = {"global_step": step, **report_names(metrics)}
-    lines = [
-        f"{key} = {value}" if isinstance(value, int) else f"{key} = {value:.7g}"
-        for key, value in sorted(values.items())
-    ]
-    files.write_text(output_dir / "eval_results.txt", "\n".join(lines) + "\n")
-
-
-def report_names(metrics):
-    """Flattens {split: {metric: value}} under the names of eval_results.txt and TensorBoard."""
-    values = {}
-    for index, (split, measured) in enumerate(metrics.items()):
-        suffix = f"_{split}" if index else ""
-        for name, value in measured.items():
-            values[_REPORT_NAMES.get(name, name) + suffix] = value
-            if name == "loss":  # Google writes it twice: from the metrics and from the estimator
-                values["eval_loss" + suffix] = value
-    return values
 
 
 def remove_predictions(output_dir):

@@ -13,13 +13,14 @@ from bert_tf.checkpoints import head_matching
 from bert_tf.checkpoints.model_folder import LoadedModel, load_model, require_pooler
 from bert_tf.checkpoints.model_tokenizer import check_same_tokenizer
 from bert_tf.checkpoints.report import assign_arrays
+from bert_tf.classification.model import SequenceClassifier
+from bert_tf.data import inputs
 from bert_tf.encoder import BertEncoder, kernels
 from bert_tf.errors import UserError
-from bert_tf.training import distribution, inputs, sources
+from bert_tf.training import distribution, sources
 from bert_tf.training.lever import Run, make_levers
-from bert_tf.training.model import SequenceClassifier
 from bert_tf.training.optimization import make_optimizer
-from bert_tf.training.schedules import autofreeze_steps, make_schedule
+from bert_tf.training.schedules import make_schedule, stepped_boundaries
 from bert_tf.training.summaries import Summaries
 
 
@@ -201,7 +202,7 @@ def compile_model(job, total_steps):
             learning_rate=options.learning_rate,
             total_steps=total_steps,
             warmup_steps=int(total_steps * _warmup_proportion(options)),
-            boundaries=autofreeze_steps(total_steps),
+            boundaries=stepped_boundaries(total_steps),
         )
         optimizer = make_optimizer(
             options.optimizer,

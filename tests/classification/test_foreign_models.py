@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import factorize
+from bert_tf import pretraining
 from bert_tf.checkpoints import google, huggingface
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.errors import UserError
-from bert_tf.training import pretraining
-from bert_tf.training.pretraining_options import PretrainingOptions
+from bert_tf.pretraining.options import PretrainingOptions
 from tests import tiny
 
 FLAGS = {"task_name": "sst-2", "max_seq_length": 16}

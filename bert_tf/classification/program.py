@@ -11,11 +11,12 @@ from absl import logging
 from bert_tf import files
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.checkpoints.report import assign_arrays
+from bert_tf.classification import evaluation
+from bert_tf.classification import job as job_lib
 from bert_tf.data.batching import train_plan
 from bert_tf.errors import UserError
 from bert_tf.options import identity, identity_defaults
-from bert_tf.training import distribution, evaluation, loop, sources
-from bert_tf.training import job as job_lib
+from bert_tf.training import distribution, loop, sources
 from bert_tf.training import results as results_lib
 from bert_tf.training.lever import identity_of, phase_of
 from bert_tf.training.step_times import StepTimes
@@ -72,7 +73,7 @@ def _train(job, callbacks):
     result = loop.train_and_evaluate(
         job.model,
         loop.TrainSpec(store, plan, job.data.pad_to, multiple, job.levers),
-        loop.EvalSpec(job.task, job.data.dev, options.eval_batch_size) if options.do_eval else None,
+        _eval_spec(job) if options.do_eval else None,
         loop.RunConfig(
             output_dir=job.output_dir,
             identity=_identity(job, plan),
@@ -108,6 +109,10 @@ def _train(job, callbacks):
         **reports,
         "seconds": seconds,
     }
+
+
+def _eval_spec(job):
+    return evaluation.EvalSpec(job.task, job.data.dev, job.options.eval_batch_size)
 
 
 def make_plan(job, multiple=1):
@@ -181,7 +186,7 @@ def _evaluate(job):
     metrics = {split: evaluator.evaluate(store, job.task) for split, store in job.data.dev.items()}
     if job.chief:
         step = (job.source.task or {}).get("global_step", 0)
-        evaluation.write_eval_results(job.output_dir, metrics, step)
+        results_lib.write_eval_results(job.output_dir, metrics, step)
     return {"metrics": metrics, "seconds": {"evaluation": evaluator.seconds}}
 
 
@@ -240,7 +245,7 @@ def _report(job, results):
         described = {**described, **lever.settled()}
     summaries.text("Hyperparameters", described)
     if results.get("metrics"):
-        summaries.hparams(described, evaluation.report_names(results["metrics"]))
+        summaries.hparams(described, results_lib.report_names(results["metrics"]))
     first = next(iter(results["metrics"].values()), {})
     outcome = "  ".join(f"{k} {v:.4f}" for k, v in first.items())
     logging.info("%s: %s  (%s)", job.task.name, outcome or "done", job.output_dir)

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
+from bert_tf.classification.options import ClassifierOptions
 from bert_tf.errors import UserError
-from bert_tf.training.options import ClassifierOptions
 from tests import tiny
 
 MINIMAL = {"do_train": True, "task_name": "rte", "output_dir": "out", "model_dir": "model"}

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from bert_tf.encoder import BertEncoder
-from bert_tf.heads import ClassifierHead
+from bert_tf.heads import ClassifierHead, example_losses
 from bert_tf.training.lever import Loss, Pass
 from bert_tf.training.passes import mean_losses
 from bert_tf.training.update import UpdatedModel
@@ -75,17 +75,8 @@ class SequenceClassifier(UpdatedModel):
         return self.classifier(encoder.pool(sequence), training=training), [hidden, *states]
 
     def example_losses(self, labels, logits):
-        """Returns float32 losses [batch]: cross-entropy of int labels, or squared error.
-
-        Raises:
-          ValueError: the labels are no vector: [batch, 1] would be compared with all outputs.
-        """
-        labels = tf.convert_to_tensor(labels)
-        if labels.shape.rank not in (1, None):
-            raise ValueError(f"labels of shape {labels.shape}: expected [batch]")
-        if self.regression:
-            return tf.square(tf.cast(labels, tf.float32) - logits[:, 0])
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        """Returns float32 losses [batch] of the task, see `heads.example_losses`."""
+        return example_losses(labels, logits, self.regression)
 
     def batch_totals(self, data):
         """The examples of the batch, int32."""

@@ -1,8 +1,9 @@
 """What a technique may do to a training run: the contract of a lever.
 
-A program builds the levers of a run from its options, in the order in which they act, and then
+A program makes the levers of a run from its options, in the order in which they act, and then
 asks them; nothing here knows one by name:
 
+    levers = make_levers(options, source)                   # what the flags ask for
     for lever in levers: source = lever.source(source)      # arrays in, arrays out; no graph
     model = build(source)
     for lever in levers: lever.begin(run)                   # the model has its weights

@@ -8,6 +8,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from bert_tf.errors import UserError
+from bert_tf.training.lever import Lever
 from bert_tf.training.optimization import make_optimizer
 from bert_tf.training.schedules import make_schedule
 from bert_tf.training.state import STATE_FILE, RunState
@@ -186,3 +187,60 @@ def test_a_state_of_an_earlier_version_records_no_data_and_goes_on(tmp_path):
     del values["data"]
     path.write_text(json.dumps(values))
     assert RunState(tmp_path, Model(), IDENTITY, data={"training rows": "a"}).restore() == 2
+
+
+class Counted(Lever):
+    """A lever with a state and a tensor."""
+
+    name = "counted"
+    former_part = ("model", "counter")
+
+    def __init__(self, value=0.0):
+        super().__init__()
+        self.module = tf.Module()
+        self.module.variable = tf.Variable(value)
+        self.notes = {}
+
+    def state(self):
+        return self.notes
+
+    def restore(self, state):
+        self.notes = dict(state)
+
+    def trackable(self):
+        return self.module
+
+
+def test_the_states_of_levers_come_back(tmp_path):
+    model, lever = Model(), Counted(3.0)
+    lever.notes = {"decisions": [1, 2]}
+    model.update(2)
+    RunState(tmp_path, model, IDENTITY, levers=[lever]).save(2)
+    found = Counted()
+    RunState(tmp_path, Model(), IDENTITY, levers=[found]).restore()
+    assert float(found.module.variable) == 3.0
+    assert found.notes == {"decisions": [1, 2]}
+
+
+def test_the_states_of_levers_come_back_from_an_earlier_version(tmp_path):
+    model = saved(tmp_path)
+    model.counter = Counted(3.0).module  # where such a version kept it
+    checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
+    checkpoint.write(str(tmp_path / "checkpoints" / "state-2"))
+    written = json.loads((tmp_path / STATE_FILE).read_text())
+    del written["version"], written["levers"]
+    written["info"]["counted"] = {"decisions": [1, 2]}
+    (tmp_path / STATE_FILE).write_text(json.dumps(written))
+    expected = model.update(3)
+
+    model, found = Model(), Counted()
+    RunState(tmp_path, model, IDENTITY, levers=[found]).restore()
+    assert float(found.module.variable) == 3.0
+    assert found.notes == {"decisions": [1, 2]}
+    np.testing.assert_array_equal(model.update(3), expected)
+
+
+def test_a_state_lacks_what_a_lever_has_kept(tmp_path):
+    saved(tmp_path)
+    with pytest.raises(UserError, match="cannot restore the training state"):
+        RunState(tmp_path, Model(), IDENTITY, levers=[Counted()]).restore()

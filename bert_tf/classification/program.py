@@ -1,15 +1,12 @@
 """Fine-tune, evaluate and predict sentence classification: what run_classifier.py runs."""
 
-import dataclasses
 import functools
-import resource
 import time
 
-import tensorflow as tf
 from absl import logging
 
 from bert_tf import files
-from bert_tf.checkpoints.model_folder import load_model, save_model_folder
+from bert_tf.checkpoints.model_folder import save_model_folder
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.classification import evaluation
 from bert_tf.classification import job as job_lib
@@ -55,9 +52,7 @@ def _run(job, started, callbacks):
     if options.do_predict:
         _predict(job)
     results["seconds"] = {**results.get("seconds", {}), **job.seconds}
-    results["options"] = {
-        k: v for k, v in dataclasses.asdict(options).items() if k != "given" and v is not None
-    }
+    results["options"] = results_lib.described(options)
     if job.chief and (options.do_train or options.do_eval):
         _report(job, results)
     return results
@@ -142,19 +137,20 @@ def make_plan(job, multiple=1):
 
 def _final_model(job, result):
     """Saves the trained model, the best one if that is kept; returns its (metrics, step)."""
-    metrics, step = result.metrics, result.step
     if not job.chief:
-        return metrics, step
-    if job.options.keep_best and result.best:
-        best_dir = job.output_dir / "best"
-        best = load_model(best_dir)
-        assign_arrays(job.model.model_weights, best.arrays, str(best_dir))
-        metrics, step = result.best["metrics"], result.best["step"]
-        job.model.global_step.assign(step)
-    save = functools.partial(_save, job, job.output_dir)
-    arrays = functools.partial(_arrays, job.model)
-    results_lib.write_final_model(job.output_dir, save, arrays, metrics, step)
-    return metrics, step
+        return result.metrics, result.step
+
+    def load(best):
+        assign_arrays(job.model.model_weights, best.arrays, best.source)
+        job.model.global_step.assign(result.best["step"])
+
+    return results_lib.write_final_model(
+        job.output_dir,
+        result,
+        load if job.options.keep_best else None,
+        save=functools.partial(_save, job, job.output_dir),
+        arrays=functools.partial(_arrays, job.model),
+    )
 
 
 def _step_times(job, plan, multiple):
@@ -232,12 +228,7 @@ def _count_parameters(model):
 
 def _report(job, results):
     """Writes results.json and the run's hyper-parameters and outcome to TensorBoard."""
-    results["environment"] = {
-        "tensorflow": tf.__version__,
-        "devices": [d.name for d in tf.config.list_logical_devices()],
-        "precision": job.options.precision,
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    }
+    results["environment"] = results_lib.environment(job.options.precision)
     files.write_json(job.output_dir / "results.json", results)
     summaries = Summaries(job.output_dir)
     described = results["options"]

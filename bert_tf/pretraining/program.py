@@ -4,13 +4,11 @@ import contextlib
 import dataclasses
 import functools
 import json
-import resource
 import shutil
 import signal
 import threading
 import time
 
-import tensorflow as tf
 from absl import logging
 
 from bert_tf import files, folders
@@ -23,7 +21,7 @@ from bert_tf.budget.rhythm import (
     Works,
 )
 from bert_tf.budget.timetable import make_timetable
-from bert_tf.checkpoints.model_folder import load_model, save_model_folder
+from bert_tf.checkpoints.model_folder import save_model_folder
 from bert_tf.checkpoints.model_tokenizer import settings_of
 from bert_tf.data.pretraining.pipeline import user_errors
 from bert_tf.errors import UserError
@@ -33,6 +31,8 @@ from bert_tf.pretraining.data import HeldOutSpec, PretrainingSpec
 from bert_tf.pretraining.reports import DataOrderLog, more_scalars
 from bert_tf.training import distribution, loop, sources
 from bert_tf.training.results import (
+    described,
+    environment,
     holds_model,
     require_finite,
     write_eval_results,
@@ -143,7 +143,7 @@ class _Training:
         path, found = self.output_dir / "results.json", None
         if self.chief and path.exists():
             found = files.read_json(path, "results of the run")
-            same = found.get("options") == json.loads(json.dumps(_described(self.options)))
+            same = found.get("options") == json.loads(json.dumps(described(self.options)))
             done = found.get("stop_reason") == BUDGET_SPENT and holds_model(self.output_dir)
             found = found if same and done else None
         if not distribution.value_of_chief(self.strategy, int(found is not None)):
@@ -174,7 +174,7 @@ class _Training:
         order = [DataOrderLog(self.output_dir / "data_order.tsv", self.rhythm)]
         summaries = Summaries(self.output_dir)
         if self.chief:
-            summaries.text("Hyperparameters", _described(options))
+            summaries.text("Hyperparameters", described(options))
         return loop.train_and_evaluate(
             self.model,
             self.spec,
@@ -200,16 +200,19 @@ class _Training:
 
     def _final_model(self, result):
         """Saves the trained model, the best one if that is kept; returns its (metrics, step)."""
-        metrics, step = result.metrics, result.step
         if not self.chief or not _is_complete(result):
-            return metrics, step  # the checkpoint goes on; a model would look finished
-        if self.options.keep_best and result.best:
-            best_dir = self.output_dir / "best"
-            self.model.load(load_model(best_dir).arrays, str(best_dir))
-            metrics, step = result.best["metrics"], result.best["step"]
-        save = functools.partial(self._save, self.output_dir)
-        write_final_model(self.output_dir, save, self.model.arrays, metrics, step)
-        return metrics, step
+            # The checkpoint goes on; a model would look finished.
+            return result.metrics, result.step
+        return write_final_model(
+            self.output_dir,
+            result,
+            self._load if self.options.keep_best else None,
+            save=functools.partial(self._save, self.output_dir),
+            arrays=self.model.arrays,
+        )
+
+    def _load(self, best):
+        self.model.load(best.arrays, best.source)
 
     def _save(self, folder):
         config = self.source.config
@@ -266,13 +269,8 @@ class _Training:
             "corrupt_rows": self.data.corrupt_rows,
             "seconds": result.seconds,
             "expected_seconds": rhythm.costs.report(),
-            "options": _described(self.options),
-            "environment": {
-                "tensorflow": tf.__version__,
-                "devices": [d.name for d in tf.config.list_logical_devices()],
-                "precision": self.options.precision,
-                "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-            },
+            "options": described(self.options),
+            "environment": environment(self.options.precision),
         }
 
     def _identity(self):
@@ -311,8 +309,3 @@ def _terminated_by_signal(rhythm):
 def _is_complete(result):
     """Whether the run came to an end that leaves a model."""
     return result.stop_reason != TERMINATED and not result.stop_reason.startswith("diverged")
-
-
-def _described(options):
-    values = dataclasses.asdict(options)
-    return {k: v for k, v in values.items() if k != "given" and v is not None}

@@ -1,13 +1,16 @@
 """What a run reports, and its end: the final model, beside it only what was measured on it."""
 
+import dataclasses
 import math
+import resource
 
 import numpy as np
+import tensorflow as tf
 from absl import logging
 
 from bert_tf import files
 from bert_tf.checkpoints import google
-from bert_tf.checkpoints.model_folder import CHECKPOINT
+from bert_tf.checkpoints.model_folder import CHECKPOINT, load_model
 from bert_tf.errors import UserError
 
 PREDICTIONS = "test_results*.tsv"
@@ -24,7 +27,23 @@ def holds_model(output_dir):
     return (output_dir / f"{CHECKPOINT}.index").exists()
 
 
-def write_final_model(output_dir, save, arrays, metrics, step):
+def described(options):
+    """Returns {flag: value} of the options of a run, those that are None left out."""
+    values = dataclasses.asdict(options)
+    return {k: v for k, v in values.items() if k != "given" and v is not None}
+
+
+def environment(precision):
+    """Returns what results.json says of the machine: dict of version, devices, precision, memory."""
+    return {
+        "tensorflow": tf.__version__,
+        "devices": [device.name for device in tf.config.list_logical_devices()],
+        "precision": precision,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
+def write_final_model(output_dir, result, load, save, arrays):
     """Writes the final model of a run, and `eval_results.txt` if it was evaluated.
 
     What was measured on another model in that folder is removed first: a kill may leave a model
@@ -32,11 +51,19 @@ def write_final_model(output_dir, save, arrays, metrics, step):
 
     Args:
       output_dir: folder of the run (`pathlib.Path`).
-      save: callable () that writes the model there.
+      result: `Result` of the training.
+      load: callable (`LoadedModel`) that gives the model the best weights, which are then the
+        final ones; None keeps those of the end.
+      save: callable () that writes the model to output_dir.
       arrays: callable () -> {Google name: array} of the model.
-      metrics: {split: {metric: value}} of these weights; {} where they were not evaluated.
-      step: updates they have seen.
+
+    Returns:
+      ({split: {metric: value}}, step) of the weights that were written.
     """
+    metrics, step = result.metrics, result.step
+    if load and result.best:
+        metrics, step = result.best["metrics"], result.best["step"]
+        load(load_model(output_dir / "best"))
     if not _holds(output_dir, arrays):
         for path in (path for pattern in _OF_A_MODEL for path in output_dir.glob(pattern)):
             logging.info("%s: removed, it is of other weights than the final model", path)
@@ -44,6 +71,7 @@ def write_final_model(output_dir, save, arrays, metrics, step):
     save()
     if metrics:
         write_eval_results(output_dir, metrics, step)
+    return metrics, step
 
 
 def _holds(output_dir, arrays):

@@ -1,6 +1,9 @@
 """Each private name of another library: what is relied on, and what would go wrong without it."""
 
 import functools
+import importlib
+import inspect
+import pkgutil
 
 import numpy as np
 import pytest
@@ -9,6 +12,8 @@ import tf_keras as keras
 from official.nlp.modeling import networks
 from tf_keras.src.engine import training
 
+import bert_tf
+import flop
 from bert_tf import keras_internals
 from bert_tf.training.optimization import AdamW
 
@@ -223,3 +228,30 @@ def test_parts_of_official_models():
         "position_embeddings": (6, 8),
     }
     assert norm.name == "embeddings/layer_norm"
+
+
+def subclasses(of):
+    return {found for sub in of.__subclasses__() for found in (sub, *subclasses(sub))}
+
+
+def test_no_other_class_relies_on_a_private_name_of_its_keras_base_or_takes_its_place():
+    """The linter refuses `layer._name`; it cannot know whose `self._name` is."""
+    for package in (bert_tf, flop):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    bases = {
+        keras.layers.Layer: keras.layers.Layer(),
+        keras.Model: keras.Model(),
+        keras.callbacks.Callback: keras.callbacks.Callback(),
+        keras.optimizers.Optimizer: keras.optimizers.SGD(),
+    }
+    checked = 0
+    for base, instance in bases.items():
+        private = {name for name in dir(instance) if name.startswith("_") and name[1] != "_"}
+        for cls in subclasses(base) - {keras_internals.SlotOptimizer}:
+            if cls.__module__.startswith(("bert_tf.", "flop.")):
+                functions = [f for f in vars(cls).values() if inspect.isfunction(f)]
+                used = {name for f in functions for name in (f.__name__, *f.__code__.co_names)}
+                assert not used & private, cls
+                checked += 1
+    assert checked > 20

@@ -4,6 +4,7 @@ import dataclasses
 
 from bert_tf.errors import UserError
 from bert_tf.options import option, require
+from bert_tf.packages import require_tf_models
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 STRATEGIES = ("off", "one_device", "mirrored", "multi_worker_mirrored", "tpu")
@@ -68,7 +69,7 @@ class RunOptions:
     tpu: str | None = option(None, "TPU address (with distribution_strategy=tpu).", SPEED)
 
     def check_run(self, divides=True):
-        """Raises `UserError` for values out of range and for flags that contradict each other.
+        """Raises `UserError` for values out of range and flags that contradict or cannot be had.
 
         Args:
           divides: whether the micro-batches must divide train_batch_size.
@@ -103,6 +104,8 @@ class RunOptions:
             "num_gpus" in self.given and self.distribution_strategy == "off",
             "--num_gpus needs a --distribution_strategy",
         )
+        if self.optimizer == "lamb":
+            require_tf_models("--optimizer=lamb")
 
     def _contradiction(self, found, message):
         if found:

@@ -7,6 +7,8 @@ import time
 import numpy as np
 from absl import flags
 
+from bert_tf.packages import require_tf_models
+
 MAX_SEQ_LENGTH = 128
 SYSTEMS = ("ours", "official", "masked", "frozen")
 
@@ -45,7 +47,8 @@ class Variant:
         """Returns the `Variant` called `name`.
 
         Raises:
-          ValueError: it does not have that form.
+          ValueError: it does not have that form, or needs tf-models-official where that is not
+            installed.
         """
         system, length, precision, *rest = [*name.split("-"), "", ""][: max(3, name.count("-") + 1)]
         if (
@@ -57,6 +60,8 @@ class Variant:
             raise ValueError(
                 f"{name!r}: expected ({'|'.join(SYSTEMS)})-(bucketed|LENGTH)-PRECISION[-xla]"
             )
+        if system == "official":
+            require_tf_models(f"variant {name}")
         pad_to = None if length == "bucketed" else int(length)
         return cls(name, system, pad_to, precision, bool(rest))
 

@@ -6,6 +6,8 @@ import time
 
 import numpy as np
 
+from bert_tf.packages import require_tf_models
+
 _SOURCES = (("ours", "packed"), ("official", "packed"), ("official", "records"))
 PREDICTIONS = 20  # masked tokens per row, of Google's records and for the comparison of logits
 
@@ -33,7 +35,8 @@ class Variant:
         """Returns the `Variant` called `name`.
 
         Raises:
-          ValueError: it does not have that form.
+          ValueError: it does not have that form, or needs tf-models-official where that is not
+            installed.
         """
         parts = name.split("-")
         xla = parts[3:] == ["xla"]
@@ -46,6 +49,8 @@ class Variant:
                 f"{name!r}: expected (ours-packed|official-packed|official-records)-"
                 "(float32|bfloat16)[-xla]"
             )
+        if parts[0] == "official":
+            require_tf_models(f"variant {name}")
         return cls(name, *parts[:3], xla)
 
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests import tiny
+from tests import needs, tiny
 
 FLAGS = {
     "do_train": True,
@@ -188,7 +188,11 @@ def test_killed_between_the_checkpoint_and_the_state_file(
     assert kept == {"state-10"}
 
 
-@pytest.mark.parametrize("changes", [{"optimizer": "lamb"}, {"precision": "float16"}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [pytest.param({"optimizer": "lamb"}, marks=needs.tf_models), {"precision": "float16"}],
+    ids=str,
+)
 def test_other_optimizers_and_the_loss_scale_go_on_too(
     changes, inputs, eagerly, tmp_path, monkeypatch
 ):

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests import tiny
+from tests import needs, tiny
 
 COMMON = {
     "max_seq_length": 16,
@@ -199,7 +199,7 @@ def test_timestamped_runs_get_a_folder_of_their_own(trained, sst2, tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"precision": "bfloat16", "optimizer": "lamb"},
+        pytest.param({"precision": "bfloat16", "optimizer": "lamb"}, marks=needs.tf_models),
         {"precision": "float16"},
         {"train_token_budget": 64, "gradient_accumulation_steps": 2, "lr_schedule": "noam"},
     ],

@@ -20,7 +20,7 @@ from bert_tf.pretraining.data import HeldOutEvaluation
 from bert_tf.step_callback import StepCallback
 from bert_tf.training.progress import current_learning_rate
 from bert_tf.training.state import RunState
-from tests import tiny
+from tests import needs, tiny
 
 ROWS = 8  # per update
 EVALUATION, SAVE, FOLDER = 2.0, 1.0, 0.5  # seconds of the test's time
@@ -331,7 +331,8 @@ def test_evaluation_alone_repeats_the_last_one(run, tmp_path, rows):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"precision": "float16"}, {"precision": "bfloat16"}, {"optimizer": "lamb"},
+    [{"precision": "float16"}, {"precision": "bfloat16"},
+     pytest.param({"optimizer": "lamb"}, marks=needs.tf_models),
      {"lr_schedule": "cosine", "minimum_learning_rate": 1e-3, "norm_position": "pre"}],
     ids=str,
 )  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 from bert_tf.checkpoints import bundle, finite, object_graph, shapes
 from bert_tf.config import BertConfig
 from bert_tf.errors import UserError
+from bert_tf.packages import require_tf_models
 
 _EMBEDDINGS = {
     "_embedding_layer/embeddings": "word_embeddings",
@@ -231,11 +232,10 @@ def write(prefix, config, arrays):
       {name: reason} of the arrays that the library's models have no place for.
 
     Raises:
-      UserError: the model cannot be represented, or the files cannot be written.
+      UserError: the model cannot be represented, tf-models-official is not installed, or the files
+        cannot be written.
     """
     import tensorflow as tf
-
-    from bert_tf.checkpoints import tf_models_objects
 
     shapes.check_representable(config, arrays, "a tf-models-official checkpoint")
     shapes.check_shapes(config, arrays, prefix)
@@ -244,6 +244,9 @@ def write(prefix, config, arrays):
         raise UserError(
             f"{prefix}: the model has no pooler, which tf-models-official's encoders always have"
         )
+    require_tf_models(f"{prefix}: writing a tf-models-official checkpoint")
+    from bert_tf.checkpoints import tf_models_objects
+
     config, arrays = shapes.with_biases(config, arrays)
     objects, placed = tf_models_objects.build(config, arrays)
     with bundle.atomic_prefix(prefix) as temporary:

@@ -7,6 +7,7 @@ import tf_keras as keras
 
 from bert_tf import keras_internals
 from bert_tf.errors import UserError
+from bert_tf.packages import require_tf_models
 
 # Regular expressions searched in variable names; "bias" also covers output_bias.
 NO_WEIGHT_DECAY = ("LayerNorm", "layer_norm", "bias")
@@ -195,6 +196,7 @@ def current_learning_rate(optimizer):
 
 
 def _lamb(learning_rate, weight_decay, epsilon, beta_1, beta_2):
+    require_tf_models("--optimizer=lamb")
     from official.modeling.optimization import lamb
 
     return lamb.LAMB(
@@ -247,7 +249,7 @@ def make_optimizer(
       precision: of the training; `float16` scales the loss.
 
     Raises:
-      UserError: unknown name, or LAMB without bias correction.
+      UserError: unknown name, LAMB without bias correction, or without tf-models-official.
     """
     if name not in ("adamw", "lamb"):
         raise UserError(f"--optimizer={name}: unknown; expected one of adamw, lamb")

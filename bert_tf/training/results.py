@@ -34,7 +34,7 @@ def described(options):
 
 
 def environment(precision):
-    """Returns what results.json says of the machine: dict of version, devices, precision, memory."""
+    """Returns what results.json says of the machine: version, devices, precision, memory."""
     return {
         "tensorflow": tf.__version__,
         "devices": [device.name for device in tf.config.list_logical_devices()],

@@ -15,6 +15,7 @@ from bert_tf.options import (
     option,
     refuse_if,
 )
+from bert_tf.packages import require_tf_models
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 STRATEGIES = ("off", "one_device", "mirrored", "multi_worker_mirrored", "tpu")
@@ -166,7 +167,7 @@ class RunOptions:
         return self.do_train
 
     def check_run(self, divides=True):
-        """Raises `UserError` for flags that are out of range, without effect, or at odds.
+        """Raises `UserError` for flags out of range, without effect, at odds, or not to be had.
 
         Args:
           divides: whether the micro-batches must divide train_batch_size.
@@ -178,6 +179,8 @@ class RunOptions:
             f"--gradient_accumulation_steps={parts} must divide"
             f" --train_batch_size={self.train_batch_size}",
         )
+        if self.optimizer == "lamb":
+            require_tf_models("--optimizer=lamb")
 
 
 @dataclasses.dataclass(kw_only=True)

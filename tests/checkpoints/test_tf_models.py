@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
-from official.nlp.modeling import layers, models, networks
 
 from bert_tf import keras_internals
 from bert_tf.checkpoints import google, huggingface, tf_models
 from bert_tf.errors import UserError
+from tests import needs
 
+modeling = needs.tf_models_modeling()
+layers, models, networks = modeling.layers, modeling.models, modeling.networks
 SHAPE = dict(
     vocab_size=11,
     hidden_size=8,

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
-from official.nlp.modeling import models
 
 from bert_tf.freezing import AutoFreeze, rule
 from bert_tf.freezing.layers import find_encoder
@@ -14,7 +13,7 @@ from bert_tf.freezing.monitor import GradientMonitor
 from bert_tf.step_callback import StepCallback
 from bert_tf.training.optimization import make_optimizer
 from bert_tf.training.summaries import Summaries
-from tests import tiny
+from tests import needs, tiny
 from tests.freezing import small
 from tests.freezing.small import LAYERS, make_dataset, make_model
 
@@ -24,6 +23,8 @@ LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def make_official(optimizer):
+    from official.nlp.modeling import models
+
     model = models.BertClassifier(small.make_encoder(), num_classes=2, dropout_rate=0.0)
     small.randomize(model)
     model.compile(optimizer, LOSS, run_eagerly=True)
@@ -76,7 +77,9 @@ def train_by_hand(model, metric, percentile):
     [
         (make_ours, lambda: make_optimizer("adamw", 1e-3), "signed_sum"),
         (make_ours, lambda: make_optimizer("adamw", 1e-3), "norm_sum"),
-        (make_official, lambda: keras.optimizers.Adam(1e-3), "norm_sum"),
+        pytest.param(
+            make_official, lambda: keras.optimizers.Adam(1e-3), "norm_sum", marks=needs.tf_models
+        ),
         (make_functional, lambda: keras.optimizers.legacy.Adam(1e-3), "signed_sum"),
     ],
     ids=["ours", "ours, norms", "official", "functional"],

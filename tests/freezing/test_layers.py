@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
-from official.nlp.modeling import models
 
 from bert_tf.freezing import freeze
 from bert_tf.freezing.layers import match_slots
 from bert_tf.training.optimization import AdamW, make_optimizer
+from tests import needs
 from tests.freezing import small
 from tests.freezing.small import LAYERS, is_frozen, make_dataset, make_model, values
 
@@ -27,6 +27,11 @@ OPTIMIZERS = {
         make_optimizer("lamb", 1e-2)
     ),
 }
+
+
+def named(*names):
+    """Parameters of a test for each of these `OPTIMIZERS`."""
+    return [pytest.param(name, marks=needs.tf_models if "lamb" in name else []) for name in names]
 
 
 def fit(model, batches=1, seed=0, **kwargs):
@@ -85,7 +90,7 @@ def test_a_model_needs_exactly_one_encoder():
         freeze(keras.Sequential([keras.layers.Dense(1)]), 1)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", named(*OPTIMIZERS))
 def test_live_slots_stay_and_frozen_ones_go(name):
     model = make_model(OPTIMIZERS[name](), run_eagerly=True)
     fit(model)
@@ -105,7 +110,7 @@ def test_live_slots_stay_and_frozen_ones_go(name):
         assert same == is_frozen(variable, 2) or variable.endswith("/key/bias:0"), variable
 
 
-@pytest.mark.parametrize("name", ["adamw", "lamb", "keras adam with averages"])
+@pytest.mark.parametrize("name", named("adamw", "lamb", "keras adam with averages"))
 def test_what_thaws_begins_with_fresh_slots(name):
     model = make_model(OPTIMIZERS[name](), run_eagerly=True)
     fit(model)
@@ -126,7 +131,7 @@ def test_what_thaws_begins_with_fresh_slots(name):
     assert {small.layer_of(n) for n in moved} == {-1, *range(LAYERS + 1)}
 
 
-@pytest.mark.parametrize("name", ["adamw", "lamb"])
+@pytest.mark.parametrize("name", named("adamw", "lamb"))
 def test_slots_that_are_kept_are_there_when_it_thaws(name):
     model = make_model(OPTIMIZERS[name](), run_eagerly=True)
     fit(model)
@@ -194,7 +199,10 @@ def test_a_second_fit_does_not_thaw():
     assert {small.layer_of(n) for n in changed} == {2, LAYERS}
 
 
+@needs.tf_models
 def test_a_plain_keras_model_stays_frozen_too():
+    from official.nlp.modeling import models
+
     model = models.BertClassifier(small.make_encoder(), num_classes=2)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(1e-2), loss, run_eagerly=True)
@@ -233,7 +241,7 @@ def test_a_freeze_costs_one_trace_and_gives_memory_back(tmp_path):
     assert {small.layer_of(slot.name.removeprefix("m/")) for slot in left} == {LAYERS}
 
 
-@pytest.mark.parametrize("name", ["adamw", "lamb", "keras adam"])
+@pytest.mark.parametrize("name", named("adamw", "lamb", "keras adam"))
 def test_vector_15_no_jump_at_a_freeze(name):
     """With the same gradients, the live weights go exactly where they would go without a freeze."""
     frozen, free = (

@@ -1,0 +1,15 @@
+"""Marks of tests for what an installation may lack: they are skipped there, with the reason."""
+
+import importlib.util
+
+import pytest
+
+_NO_TF_MODELS = "tf-models-official is not installed"
+
+HAS_TF_MODELS = importlib.util.find_spec("official") is not None
+tf_models = pytest.mark.skipif(not HAS_TF_MODELS, reason=_NO_TF_MODELS)
+
+
+def tf_models_modeling():
+    """Returns the library's `modeling` package; the module that asks is skipped without it."""
+    return pytest.importorskip("official.nlp.modeling", reason=_NO_TF_MODELS)

@@ -46,6 +46,8 @@ class DistillationLoss:
 
     def wanted(self, inputs):
         """Returns the teacher's (logits, hidden states) for `inputs`, which have no gradient."""
+        # The student's cached states are not the teacher's.
+        inputs = {name: x for name, x in inputs.items() if name != "hidden"}
         logits, states = self._teacher.forward(
             inputs, training=False, first_token_only=self._first_token_only
         )
@@ -56,16 +58,19 @@ class DistillationLoss:
 
         Args:
           inputs: the student's inputs, dict of int32 [batch, seq].
-          outputs: the student's (logits, hidden states), see `SequenceClassifier.forward`.
+          outputs: the student's (logits, hidden states), see `SequenceClassifier.forward`. States
+            that a cache leaves out are of frozen layers, whose losses would have no gradient: they
+            count as 0, so that the others weigh the same.
           wanted: the teacher's, of `wanted`.
         """
         (logits, states), (wanted_logits, wanted_states) = outputs, wanted
         losses = self.logits_weight * self._logits_losses(wanted_logits, logits)
         if self.hidden_weight:
             mask = tf.cast(inputs["input_mask"], tf.float32)
-            chosen = [wanted_states[i] for i in self.layers]
+            chosen = [wanted_states[i] for i in self.layers[-len(states) :]]
             chosen[-1] = chosen[-1][:, :1]  # all that the student's last layer computes
-            losses += self.hidden_weight * hidden_losses(chosen, states, mask)
+            count = len(self.layers)
+            losses += self.hidden_weight * hidden_losses(chosen, states, mask, count)
         return losses
 
     def _logits_losses(self, wanted, logits):
@@ -76,13 +81,14 @@ class DistillationLoss:
         return self.temperature**2 * losses
 
 
-def hidden_losses(wanted, found, mask):
+def hidden_losses(wanted, found, mask, count=None):
     """Returns float32 [batch]: relative squared errors over real tokens, mean over the states.
 
     Args:
       wanted, found: lists of float [batch, seq or 1, hidden], those of a pair of the same shape;
         one that holds the first token only is compared there.
       mask: float32 [batch, seq], 1 for real tokens.
+      count: states that the mean is over; those that are not here count as 0. All here if None.
 
     Raises:
       ValueError: the shapes of a pair differ, as far as they are known when the step is traced;
@@ -96,7 +102,7 @@ def hidden_losses(wanted, found, mask):
         errors = tf.reduce_mean(tf.square(target - state), -1) * weights
         scale = tf.reduce_mean(tf.square(target), -1) * weights
         total += tf.reduce_sum(errors, -1) / tf.maximum(tf.reduce_sum(scale, -1), 1e-6)
-    return total / len(found)
+    return total / (count or len(found))
 
 
 def _require_same_shape(target, state):

@@ -33,19 +33,10 @@ class Freezing(Lever):
         self._computed = 0.0  # seconds of the cache's threads, before the step in hand
         self._costs = {}  # {frozen layers: (cost of a step, cost with a cache)}
 
-    @property
-    def conflicts(self):
-        """Masks, and with a cache a teacher."""
-        found = {
-            "masks": "--freeze_policy and --freeze_layers cannot go with mask training: remove the"
-            " masks first (remove_mask.py), or give --factorized=true"
-        }
-        if self._options.activation_cache != "off":
-            found["distillation"] = (
-                "--activation_cache cannot go with --teacher_model_dir, which needs the states of"
-                " all layers: give one of them"
-            )
-        return found
+    conflicts = {  # noqa: RUF012 - a constant
+        "masks": "--freeze_policy and --freeze_layers cannot go with mask training: remove the"
+        " masks first (remove_mask.py), or give --factorized=true"
+    }
 
     def source(self, source):
         """Refuses to freeze more layers than the model has."""

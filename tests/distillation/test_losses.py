@@ -66,6 +66,25 @@ def test_a_teacher_as_deep_computes_no_more_than_before(inputs, monkeypatch):
     assert seen == [1]
 
 
+def test_cached_states_weigh_what_they_weigh_without_a_cache(inputs):
+    student, teacher = make_model(4, seed=1), make_model(2, seed=2)
+    student.encoder.freeze(2)
+    loss = DistillationLoss(teacher, student.config)
+    hidden = student.encoder.transform(
+        student.encoder.embed(inputs["input_word_ids"], inputs["input_type_ids"]),
+        inputs["input_mask"], range(2),
+    )[1][-1]  # fmt: skip
+    gradients = []
+    for given in (inputs, {**inputs, "hidden": hidden}):
+        with tf.GradientTape() as tape:
+            outputs = student.forward(given)
+            losses = loss(given, outputs, loss.wanted(given))
+        gradients.append(tape.gradient(losses, student.trainable_variables))
+    assert len(outputs[1]) == 3
+    for whole, cached in zip(*gradients, strict=True):
+        np.testing.assert_allclose(cached, whole, rtol=1e-4, atol=1e-6)
+
+
 def test_states_of_different_tokens_are_not_broadcast():
     full, first = tf.ones([2, 5, 8]), tf.ones([2, 1, 8])
     for wanted, found in ((full, first), (first, full), (full, tf.ones([2, 5, 1]))):

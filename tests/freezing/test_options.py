@@ -150,9 +150,6 @@ def test_levers_that_do_not_go_together_are_refused():
     refuse_conflicts([teacher, Freezing(tiny.options(**flags))])
     with pytest.raises(UserError, match="cannot go with mask training: remove the masks first"):
         refuse_conflicts([masks, Freezing(tiny.options(**flags))])
-    cached = Freezing(tiny.options(**flags, activation_cache="disk"))
-    with pytest.raises(UserError, match="--activation_cache cannot go with --teacher_model_dir"):
-        refuse_conflicts([teacher, cached])
 
 
 def test_help_names_every_flag():

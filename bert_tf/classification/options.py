@@ -21,7 +21,7 @@ from bert_tf.training.run_options import BATCH, RUN, SPEED, TRAIN, TrainingOptio
 
 _WORK = "What to do"
 
-LEVERS = (MaskOptions, DistillationOptions, FreezingOptions)
+LEVERS = (FreezingOptions, MaskOptions, DistillationOptions)
 """The levers of `run_classifier.py`, in the order in which they act."""
 
 

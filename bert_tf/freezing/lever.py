@@ -33,10 +33,18 @@ class Freezing(Lever):
         self._computed = 0.0  # seconds of the cache's threads, before the step in hand
         self._costs = {}  # {frozen layers: (cost of a step, cost with a cache)}
 
-    conflicts = {  # noqa: RUF012 - a constant
-        "masks": "--freeze_policy and --freeze_layers cannot go with mask training: remove the"
-        " masks first (remove_mask.py), or give --factorized=true"
-    }
+    @property
+    def conflicts(self):
+        """Masks, but for layers that are frozen from start to end."""
+        policy = self._options.chosen_policy
+        if policy == "static":
+            return {}
+        sentence = (
+            f"--freeze_policy={policy} cannot go with mask training, which counts on its gates to"
+            " the end: freeze with --freeze_layers, remove the masks first (remove_mask.py), or"
+            " give --factorized=true"
+        )
+        return {"masks": sentence}
 
     def source(self, source):
         """Refuses to freeze more layers than the model has."""

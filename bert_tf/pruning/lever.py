@@ -180,11 +180,12 @@ def trains_masks(options, source):
 def make_pruner(options, source, encoder, total_steps):
     """Returns the `Pruner` of the encoder's masks, with the original's optimizers.
 
-    Call it once the weights are assigned: against the dense kernels, the target rises from the
-    expected sparsity that the masks start with.
+    Call it once the weights are assigned and layers are frozen: against the dense kernels, the
+    target rises from the expected sparsity that the masks start with.
 
     Raises:
-      UserError: the kernels without masks alone are more than the target leaves.
+      UserError: the kernels without masks alone are more than the target leaves, or all layers
+        with masks are frozen.
     """
     warmup = options.target_sparsity_warmup
     base, fixed = _base(options, source)
@@ -194,8 +195,14 @@ def make_pruner(options, source, encoder, total_steps):
             f" masks, so that {1 - fixed / base:.4f} is the most that masks can remove: give less,"
             " or start from a model cut further by factorize.py"
         )
+    layers = masked_layers(encoder)
+    if not any(layer.trainable for layer in layers):
+        raise UserError(
+            "--freeze_layers leaves no layer whose masks could be trained: freeze fewer, or give"
+            " --factorized=true"
+        )
     pruner = Pruner(
-        masked_layers(encoder),
+        layers,
         options.target_sparsity,
         target_warmup=total_steps // 3 if warmup is None else warmup,
         base_parameters=base,

@@ -145,11 +145,12 @@ def test_what_the_model_cannot_do_is_refused(flags, message, source):
 
 
 def test_levers_that_do_not_go_together_are_refused():
-    flags = {**MINIMAL, "freeze_layers": 2}
     masks, teacher = GateTraining(), Distillation(tiny.options(**MINIMAL))
-    refuse_conflicts([teacher, Freezing(tiny.options(**flags))])
-    with pytest.raises(UserError, match="cannot go with mask training: remove the masks first"):
-        refuse_conflicts([masks, Freezing(tiny.options(**flags))])
+    refuse_conflicts([Freezing(tiny.options(**MINIMAL, freeze_layers=2)), masks, teacher])
+    freezing = Freezing(tiny.options(**MINIMAL, **AUTO))
+    refuse_conflicts([freezing, teacher])
+    with pytest.raises(UserError, match="--freeze_policy=autofreeze cannot go with mask training"):
+        refuse_conflicts([freezing, masks])
 
 
 def test_help_names_every_flag():

@@ -75,9 +75,7 @@ def test_help_describes_every_flag():
         assert flag in done.stdout
 
 
-@pytest.mark.parametrize(
-    "output_format", ["google", pytest.param("tf_models", marks=needs.tf_models)]
-)
+@pytest.mark.parametrize("output_format", needs.each_of(["google", "tf_models"]))
 def test_every_format_is_a_folder_that_loads(tmp_path, output_format):
     from bert_tf.checkpoints.convert import convert
 

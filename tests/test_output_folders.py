@@ -93,7 +93,7 @@ WRITERS = {
     "remove_mask": write_removed,
 }
 
-NAMES = [pytest.param(n, marks=needs.tf_models if n == "tf_models" else []) for n in WRITERS]
+NAMES = needs.each_of(WRITERS)
 
 SLOW_WRITERS = {"tf_models": 3, "remove_mask": 4}  # every which of their calls fails in a test
 

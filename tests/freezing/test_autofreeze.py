@@ -355,6 +355,7 @@ def test_norms_that_are_no_numbers_are_written_as_null(tmp_path, monkeypatch):
     assert lines[1]["frozen"] == 0
 
 
+@needs.tf_models
 def test_the_optimizer_is_watched_by_the_latest_callback_only():
     model = make_official(keras.optimizers.SGD(1e-3))
     original = type(model.optimizer).apply_gradients

@@ -29,11 +29,6 @@ OPTIMIZERS = {
 }
 
 
-def named(*names):
-    """Parameters of a test for each of these `OPTIMIZERS`."""
-    return [pytest.param(name, marks=needs.tf_models if "lamb" in name else []) for name in names]
-
-
 def fit(model, batches=1, seed=0, **kwargs):
     return model.fit(make_dataset(batches, seed=seed), verbose=0, **kwargs)
 
@@ -90,7 +85,7 @@ def test_a_model_needs_exactly_one_encoder():
         freeze(keras.Sequential([keras.layers.Dense(1)]), 1)
 
 
-@pytest.mark.parametrize("name", named(*OPTIMIZERS))
+@pytest.mark.parametrize("name", needs.each_of(OPTIMIZERS))
 def test_live_slots_stay_and_frozen_ones_go(name):
     model = make_model(OPTIMIZERS[name](), run_eagerly=True)
     fit(model)
@@ -110,7 +105,7 @@ def test_live_slots_stay_and_frozen_ones_go(name):
         assert same == is_frozen(variable, 2) or variable.endswith("/key/bias:0"), variable
 
 
-@pytest.mark.parametrize("name", named("adamw", "lamb", "keras adam with averages"))
+@pytest.mark.parametrize("name", needs.each_of(["adamw", "lamb", "keras adam with averages"]))
 def test_what_thaws_begins_with_fresh_slots(name):
     model = make_model(OPTIMIZERS[name](), run_eagerly=True)
     fit(model)
@@ -131,7 +126,7 @@ def test_what_thaws_begins_with_fresh_slots(name):
     assert {small.layer_of(n) for n in moved} == {-1, *range(LAYERS + 1)}
 
 
-@pytest.mark.parametrize("name", named("adamw", "lamb"))
+@pytest.mark.parametrize("name", needs.each_of(["adamw", "lamb"]))
 def test_slots_that_are_kept_are_there_when_it_thaws(name):
     model = make_model(OPTIMIZERS[name](), run_eagerly=True)
     fit(model)
@@ -241,7 +236,7 @@ def test_a_freeze_costs_one_trace_and_gives_memory_back(tmp_path):
     assert {small.layer_of(slot.name.removeprefix("m/")) for slot in left} == {LAYERS}
 
 
-@pytest.mark.parametrize("name", named("adamw", "lamb", "keras adam"))
+@pytest.mark.parametrize("name", needs.each_of(["adamw", "lamb", "keras adam"]))
 def test_vector_15_no_jump_at_a_freeze(name):
     """With the same gradients, the live weights go exactly where they would go without a freeze."""
     frozen, free = (

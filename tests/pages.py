@@ -14,8 +14,8 @@ PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").gl
 NESTED = {"classifier_flags": "run_classifier.py", "mask_flags": "run_classifier.py"}
 ABSL = {"help", "verbosity"}  # every program has these
 # Programs of others that the pages name with flags.
-FOREIGN = {"tensorboard": {"logdir"}}
-_PROGRAM = re.compile(r"(?<![\w/.])(?:(?:benchmarks|examples)/)?\w+\.py\b|\btensorboard\b")
+FOREIGN = {"tensorboard": {"logdir"}, "pip": {"no"}}  # --no-deps
+_PROGRAM = re.compile(r"(?<![\w/.])(?:(?:benchmarks|examples)/)?\w+\.py\b|\btensorboard\b|\bpip\b")
 _FLAG = re.compile(r"--([a-z][\w*]*)(?:=(.*))?", re.DOTALL)
 
 

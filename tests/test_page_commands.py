@@ -18,7 +18,6 @@ NOT_RUN = {
     "make quickstart": "installs and downloads; tests/examples/test_quickstart.py has its commands",
     "make test": "this is it",
     "pip install": "changes the environment",
-    "python -m pytest": "tests of real data and models, named in the environment",
 }
 # Flags that make a command short; the last one given wins.
 SHORTER = {

@@ -140,12 +140,18 @@ def interrupt(monkeypatch):
 
 def moments():
     """{name: (module, attribute path, n-th call, after its work)} of unpleasant moments."""
-    training = "bert_tf.training"
+    classification, state = "bert_tf.classification", "bert_tf.training.state"
     return {
-        "during the second evaluation": (f"{training}.evaluation", "Evaluator", "evaluate", 2, 0),
-        "best saved, state not": (f"{training}.state", "RunState", "save", 2, 0),
-        "state saved, nothing else": (f"{training}.state", "RunState", "save", 2, 1),
-        "all trained, model not written": (f"{training}.classification", None, "_report", 1, 0),
+        "during the second evaluation": (
+            f"{classification}.evaluation",
+            "Evaluator",
+            "evaluate",
+            2,
+            0,
+        ),
+        "best saved, state not": (state, "RunState", "save", 2, 0),
+        "state saved, nothing else": (state, "RunState", "save", 2, 1),
+        "all trained, model not written": (f"{classification}.program", None, "_report", 1, 0),
     }
 
 

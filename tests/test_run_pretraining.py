@@ -16,6 +16,7 @@ import pytest
 from bert_tf import files, pretraining
 from bert_tf.budget import Clock, Rate
 from bert_tf.errors import UserError
+from bert_tf.pretraining import program
 from bert_tf.pretraining.data import HeldOutEvaluation
 from bert_tf.step_callback import StepCallback
 from bert_tf.training.progress import current_learning_rate
@@ -79,7 +80,7 @@ def run(rows, tmp_path, monkeypatch):
 
     spend(HeldOutEvaluation, "evaluate", EVALUATION)
     spend(RunState, "save", SAVE)
-    spend(pretraining, "save_model_folder", FOLDER)
+    spend(program, "save_model_folder", FOLDER)
     monkeypatch.setattr(HeldOutEvaluation, "measure", lambda _: EVALUATION)
 
     def call(time=None, **values):

@@ -140,10 +140,10 @@ def interrupt(monkeypatch):
 
 def moments():
     """{name: (module, attribute path, n-th call, after its work)} of unpleasant moments."""
-    classification, state = "bert_tf.classification", "bert_tf.training.state"
+    program, state = "bert_tf.classification", "bert_tf.training.state"
     return {
         "during the second evaluation": (
-            f"{classification}.evaluation",
+            f"{program}.evaluation",
             "Evaluator",
             "evaluate",
             2,
@@ -151,7 +151,7 @@ def moments():
         ),
         "best saved, state not": (state, "RunState", "save", 2, 0),
         "state saved, nothing else": (state, "RunState", "save", 2, 1),
-        "all trained, model not written": (f"{classification}.program", None, "_report", 1, 0),
+        "all trained, model not written": (f"{program}.program", None, "_report", 1, 0),
     }
 
 

@@ -19,6 +19,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",
+    classifiers=[f"Programming Language :: Python :: 3.{minor}" for minor in (11, 12, 13)],  # run
     packages=find_packages(include=["bert_tf", "bert_tf.*", "flop", "flop.*"]),
     py_modules=[
         "convert_checkpoint",

@@ -21,7 +21,8 @@ PYTEST_FLAGS ?=
 
 # What make quick runs: no process is started, and nothing trains for more than seconds.
 QUICK := tests/budget tests/checkpoints tests/data tests/encoder tests/flop tests/tokenization \
-	$(addprefix tests/training/test_,evaluation.py loop.py model.py progress.py schedules.py state.py) \
+	$(addprefix tests/training/test_,lever.py loop.py progress.py schedules.py state.py) \
+	$(addprefix tests/classification/test_,evaluation.py model.py) tests/distillation/test_losses.py \
 	$(addprefix tests/freezing/test_,monitor.py rule.py summary.py) tests/pruning/test_factorization.py \
 	$(addprefix tests/test_,config.py files.py install.py) \
 	$(addprefix --ignore=tests/,checkpoints/test_conversion_sweep.py checkpoints/test_google.py \

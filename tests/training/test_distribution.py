@@ -7,6 +7,7 @@ import types
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from bert_tf.classification.model import SequenceClassifier
 from bert_tf.errors import UserError

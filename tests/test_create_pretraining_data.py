@@ -126,7 +126,7 @@ def test_killed_run_leaves_no_folder_and_is_run_again(vocab_file, tmp_path):
 
 def test_json_lines_in_both_formats(vocab_file, tmp_path, caplog):
     """Neither braces nor keys nor escapes become tokens, and the log says what was read."""
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     texts = ["the film was good .\nso very good .\nit is fine ."] * 60
     lines = [json.dumps({"id": str(i), "url": "bad", "text": text}) for i, text in enumerate(texts)]
     path = tmp_path / "wiki_00"

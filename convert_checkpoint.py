@@ -15,8 +15,7 @@ import dataclasses
 import sys
 
 from bert_tf import cli, files
-from bert_tf.errors import UserError
-from bert_tf.options import option
+from bert_tf.options import check_table, option
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -30,6 +29,7 @@ class Options:
         "What to convert: a model folder, Google's downloaded folder, a Hugging Face folder, or"
         " the prefix of a Google or tf-models-official checkpoint. Required.",
         "Input",
+        required="what to convert",
     )
     bert_config_file: str | None = option(
         None,
@@ -45,6 +45,7 @@ class Options:
         "Folder to write: new, empty, or an earlier output in the same format, which is replaced."
         " Required.",
         "Output",
+        required="the folder to write",
     )
     output_format: str = option(
         "google",
@@ -60,9 +61,7 @@ class Options:
 
 def main(options):
     """Reads `options.input`, writes `options.output`, prints what became of the weights."""
-    for flag in ("input", "output"):
-        if not getattr(options, flag):
-            raise UserError(f"--{flag} is required")
+    check_table(options)
     files.refuse_same_folder("output", options.output, options.input)
 
     from bert_tf.checkpoints import convert, model_folder

@@ -20,46 +20,51 @@ import sys
 import typing
 
 from bert_tf import cli, files
+from bert_tf.checkpoints import options as model_options
+from bert_tf.checkpoints.options import CheckpointOptions
+from bert_tf.data import options as data_options
+from bert_tf.data.options import TaskOptions
 from bert_tf.errors import UserError
-from bert_tf.options import option, require
-
-_MODEL, _FORM, _DATA, _OUTPUT = "Model", "Form and size", "Data", "Output"
-_TASK_FLAGS = (
-    "task_name",
-    "data_dir",
-    "train_file",
-    "text_column",
-    "text_pair_column",
-    "label_column",
-    "labels",
-    "regression",
+from bert_tf.options import (
+    SEED,
+    Needs,
+    at_least,
+    between,
+    check_needs,
+    check_table,
+    option,
+    option_fields,
+    useless_with,
 )
+
+_FORM, _OUTPUT = "Form and size", "Output"
+_TASK_FLAGS = frozenset(field.name for field in option_fields(TaskOptions)) - {"do_lower_case"}
+
+_TARGET = Needs("--target_sparsity", lambda options: options.target_sparsity is not None)
+_NO_TARGET = useless_with(
+    "--target_sparsity",
+    lambda options: options.target_sparsity is not None,
+    ", which sets the ranks",
+)
+_NO_TEXT = useless_with("--text_file", lambda o: bool(o.text_file), ": give one of them")
+_ROWS = Needs("--data_dir or --train_file", lambda options: options.has_data)
+_DATA = Needs("--data_dir, --train_file or --text_file", lambda options: options.has_data)
+_LENGTH = Needs("data or a --cost it decides", lambda o: o.has_data or o.cost != "parameters")
 
 
 @dataclasses.dataclass(kw_only=True)
-class Options:
+class Options(TaskOptions, CheckpointOptions):
     """What to factorise, how far, and by which data."""
 
-    GROUPS: typing.ClassVar = (_MODEL, _FORM, _DATA, _OUTPUT)
+    GROUPS: typing.ClassVar = (
+        model_options.GROUP, _FORM, data_options.GROUP, data_options.CUSTOM_GROUP, _OUTPUT,
+    )  # fmt: skip
     given: frozenset = frozenset()
 
-    model_dir: str | None = option(
-        None,
-        "Model folder to factorise: shorthand for the next three flags. Any format that"
-        " convert_checkpoint.py reads will do.",
-        _MODEL,
-    )
-    bert_config_file: str | None = option(
-        None, "bert_config.json, when it is not beside the checkpoint.", _MODEL
-    )
-    checkpoint: str | None = option(None, "Checkpoint prefix of a dense model.", _MODEL)
-    vocab_file: str | None = option(
-        None, "vocab.txt, when it is not beside the checkpoint.", _MODEL
-    )
     finetuned: bool | None = option(
         None,
         "Keep the classifier, with any number of labels. Default: as the model folder says.",
-        _MODEL,
+        model_options.GROUP,
     )
 
     svd: str = option(
@@ -67,11 +72,13 @@ class Options:
         "Rank without --target_sparsity: thin is min(d_in, d_out); full is d_in, the original's.",
         _FORM,
         ("thin", "full"),
+        needs=_NO_TARGET,
     )
     target_sparsity: float | None = option(
         None,
         "Share of the encoder kernels' cost to remove now, in [0, 1); without it nothing is lost.",
         _FORM,
+        valid=between(0, 1, "[)"),
     )
     method: str | None = option(
         None,
@@ -88,52 +95,52 @@ class Options:
         " cost. Default: global with two_sided, else uniform.",
         _FORM,
         ("uniform", "global"),
+        needs=_TARGET,
     )
     cost: str = option(
         "parameters",
         "What is cut: parameters; flops of an example; latency, measured on this machine.",
         _FORM,
         ("parameters", "flops", "latency"),
+        needs=_TARGET,
     )
-    rank_multiple: int = option(1, "Ranks are multiples of this (8 suits some devices).", _FORM)
+    rank_multiple: int = option(
+        1,
+        "Ranks are multiples of this (8 suits some devices).",
+        _FORM,
+        valid=at_least(1),
+        needs=_TARGET,
+    )
 
-    task_name: str | None = option(
-        None, "Task of the data, or custom. Default: the one the model was fine-tuned on.", _DATA
-    )
-    data_dir: str | None = option(
-        None, "Folder with the task's files in their original layout.", _DATA
-    )
-    train_file: str | None = option(None, "custom task: file of labelled rows.", _DATA)
-    text_column: str | None = option(None, "custom task: column of the text.", _DATA)
-    text_pair_column: str | None = option(None, "custom task: column of the second text.", _DATA)
-    label_column: str | None = option(None, "custom task: column of the label.", _DATA)
-    labels: str | None = option(None, "custom task: comma-separated labels.", _DATA)
-    regression: bool = option(False, "custom task: the label is a number to predict.", _DATA)
     text_file: str | None = option(
         None,
         "Plain text in place of a task: one passage per line, UTF-8, no labels; or a JSON object"
         " per line, whose text is taken.",
-        _DATA,
-    )
-    do_lower_case: bool | None = option(
-        None, "Lower-case and strip accents. Default: as model folder or vocabulary show.", _DATA
+        data_options.GROUP,
     )
     calibration_examples: int = option(
-        1280, "Training rows or passages to take statistics from, drawn at random.", _DATA
+        1280,
+        "Training rows or passages to take statistics from, drawn at random.",
+        data_options.GROUP,
+        valid=at_least(1),
+        needs=_DATA,
     )
     max_seq_length: int | None = option(
         None,
         "Longer inputs are cut to this many tokens; also the length at which flops and latency"
         " count. Default: the fine-tuned model's, else 128.",
-        _DATA,
+        data_options.GROUP,
+        valid=at_least(3),
+        needs=_LENGTH,
     )
-    seed: int = option(42, "Seed of the draw of rows.", _DATA)
+    seed: int = option(42, "Seed of the draw of rows.", data_options.GROUP, valid=SEED, needs=_DATA)
 
     output_dir: str | None = option(
         None,
         "Model folder to write: new, empty, or an earlier output, which is replaced. A name ending"
         " in .ckpt is the checkpoint's own (the original's way); the rest goes beside it.",
         _OUTPUT,
+        required="the model folder to write",
     )
 
     @property
@@ -149,31 +156,19 @@ class Options:
 
     def check(self):
         """Raises `UserError` for missing flags, contradictions, and flags without effect."""
-        if not self.output_dir:
-            raise UserError("--output_dir is required: the model folder to write")
-        if bool(self.model_dir) == bool(self.checkpoint):
-            raise UserError("give one of --model_dir and --checkpoint: the model to factorise")
-        target = self.target_sparsity
-        require("target_sparsity", target, 0 <= (target or 0) < 1, "a share in [0, 1)")
-        for name in ("rank_multiple", "calibration_examples"):
-            require(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
-        length = self.max_seq_length
-        require("max_seq_length", length, length is None or length >= 3, "3 or more")
-        require("seed", self.seed, 0 <= self.seed < 2**31, "an integer in [0, 2^31)")
-        self._check_data()
-        self._check_effect()
+        check_table(self)
+        self.check_model("the model to factorise")
+        check_needs(self, _TASK_FLAGS, _NO_TEXT, _ROWS)
+        check_needs(self, ["do_lower_case"], _DATA)
+        self._check_method()
 
-    def _check_data(self):
+    def _check_method(self):
         method = self.chosen_method
-        if self.text_file:
-            stray = next((f for f in _TASK_FLAGS if f in self.given), None)
-            if stray:
-                raise UserError(f"--{stray} has no effect with --text_file: give one of them")
-            if method in ("fisher", "two_sided"):
-                raise UserError(
-                    f"--method={method} needs labels, which --text_file has not: give --task_name"
-                    " and --data_dir, or --method=whitened"
-                )
+        if self.text_file and method in ("fisher", "two_sided"):
+            raise UserError(
+                f"--method={method} needs labels, which --text_file has not: give --task_name"
+                " and --data_dir, or --method=whitened"
+            )
         if method != "svd" and not self.has_data:
             raise UserError(
                 f"--method={method} needs data: give --data_dir (with --task_name), --train_file"
@@ -181,23 +176,11 @@ class Options:
             )
         if method == "svd" and self.has_data:
             raise UserError("--method=svd takes no data: leave out the data or name another method")
-
-    def _check_effect(self):
-        stray = {"rank_sharing", "cost", "rank_multiple"} & self.given
-        if stray and self.target_sparsity is None:
-            raise UserError(f"--{min(stray)} has no effect without --target_sparsity")
-        if "svd" in self.given and self.target_sparsity is not None:
-            raise UserError("--svd has no effect with --target_sparsity, which sets the ranks")
-        if self.svd == "full" and self.chosen_method != "svd":
+        if self.svd == "full" and method != "svd":
             raise UserError(
-                f"--svd=full has no effect with --method={self.chosen_method}, whose components are"
-                " thin: leave one of them out"
+                f"--svd=full has no effect with --method={method}, whose components are thin:"
+                " leave one of them out"
             )
-        stray = {"calibration_examples", "seed", "do_lower_case", *_TASK_FLAGS} & self.given
-        if stray and not self.has_data:
-            raise UserError(f"--{min(stray)} has no effect without --data_dir or --train_file")
-        if "max_seq_length" in self.given and not self.has_data and self.cost == "parameters":
-            raise UserError("--max_seq_length has no effect without data or a --cost it decides")
 
 
 def main(options):

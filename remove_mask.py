@@ -13,49 +13,43 @@ Cut until three quarters of the dense kernel parameters are gone:
 """
 
 import dataclasses
+import typing
 
 from bert_tf import cli, files
+from bert_tf.checkpoints import options as model_options
+from bert_tf.checkpoints.options import CheckpointOptions
 from bert_tf.errors import UserError
-from bert_tf.options import option, require
+from bert_tf.options import Needs, between, check_table, option
 
-_INPUT, _CUT, _OUTPUT = "Input", "What to cut", "Output"
+_DATA, _CUT, _OUTPUT = "Data", "What to cut", "Output"
+_TARGET = Needs("--target_sparsity", lambda options: options.target_sparsity is not None)
 
 
 @dataclasses.dataclass(kw_only=True)
-class Options:
+class Options(CheckpointOptions):
     """Which model, what to cut from it, and where to write the rest."""
 
-    GROUPS = (_INPUT, _CUT, _OUTPUT)
+    GROUPS: typing.ClassVar = (model_options.GROUP, _DATA, _CUT, _OUTPUT)
 
-    model_dir: str | None = option(
-        None, "Model folder of the masked model: shorthand for the next three flags.", _INPUT
-    )
-    bert_config_file: str | None = option(
-        None, "The model's bert_config.json, when it is not beside the checkpoint.", _INPUT
-    )
-    checkpoint: str | None = option(
-        None, "The masked model's checkpoint: a prefix or a folder.", _INPUT
-    )
-    vocab_file: str | None = option(
-        None, "The model's vocab.txt, when it is not beside the checkpoint.", _INPUT
-    )
     data_dir: str | None = option(
         None,
         "Folder with the files of the model's task: masked and compact model are compared on its"
         " dev rows. Without it, on random tokens.",
-        _INPUT,
+        _DATA,
     )
     threshold: float = option(
         0.0,
         "Cut the components whose gate is at or below this, in [0, 1]. 0 cuts what is closed and"
         " changes no output; more cuts components that are in use.",
         _CUT,
+        valid=between(0, 1),
     )
     target_sparsity: float | None = option(
         None,
         "Cut until this share of the kernel parameters is gone, in [0, 1], those with the lowest"
         " log_alpha first; instead of --threshold.",
         _CUT,
+        valid=between(0, 1),
     )
     sparsity_base: str = option(
         "dense",
@@ -63,6 +57,7 @@ class Options:
         " factorized, the factors of the masked one (the pruning original's count).",
         _CUT,
         choices=("dense", "factorized"),
+        needs=_TARGET,
     )
     merge_dense: bool = option(
         True,
@@ -80,25 +75,19 @@ class Options:
         None,
         "Folder to write: new, empty, or an earlier output, which is replaced. Required.",
         _OUTPUT,
+        required="the folder to write",
     )
     given: frozenset = frozenset()
 
     def check(self):
         """Raises `UserError` for missing flags, contradictions, and flags without effect."""
-        if not self.output_folder_dir:
-            raise UserError("--output_folder_dir is required: the folder to write")
-        if bool(self.model_dir) == bool(self.checkpoint):
-            raise UserError("give either --model_dir or --checkpoint: the masked model")
+        check_table(self)
+        self.check_model("the masked model")
         files.refuse_same_folder(
             "output_folder_dir", self.output_folder_dir, self.model_dir or self.checkpoint
         )
         if self.target_sparsity is not None and "threshold" in self.given:
             raise UserError("--threshold and --target_sparsity exclude each other: give one")
-        if self.target_sparsity is None and "sparsity_base" in self.given:
-            raise UserError("--sparsity_base has no effect without --target_sparsity")
-        for flag in ("threshold", "target_sparsity"):
-            value = getattr(self, flag)
-            require(flag, value, 0 <= (value or 0) <= 1, "a number in [0, 1]")
 
 
 def main(options):

@@ -20,12 +20,12 @@ Your own files, with named columns:
 """
 
 from bert_tf import cli
-from bert_tf.training.options import ClassifierOptions
+from bert_tf.classification.options import ClassifierOptions
 
 
 def main(options):
     """Runs the job that `options` (`ClassifierOptions`) describe."""
-    from bert_tf.training import classification  # imports TensorFlow, which --help does not need
+    from bert_tf import classification  # imports TensorFlow, which --help does not need
 
     classification.run(options)
 

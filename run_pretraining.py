@@ -25,17 +25,17 @@ What would a budget buy?
 
 from bert_tf import cli
 from bert_tf.budget import process_seconds
-from bert_tf.training.pretraining_options import PretrainingOptions
+from bert_tf.pretraining.options import PretrainingOptions
 
 
 def main(options):
     """Runs what `options` (`PretrainingOptions`) describe; returns the exit status."""
     if options.probe:
-        from bert_tf.training import probe
+        from bert_tf.pretraining import probe
 
         probe.run(options)
         return 0
-    from bert_tf.training import pretraining  # imports TensorFlow, which --help does not need
+    from bert_tf import pretraining  # imports TensorFlow, which --help does not need
 
     return pretraining.exit_status(pretraining.run(options, age=process_seconds()))
 

@@ -1,17 +1,25 @@
 """Install with `pip install -e .` (add [test] for the test suite and the linter)."""
 
 import pathlib
+import re
 
 from setuptools import find_packages, setup
 
+ROOT = pathlib.Path(__file__).parent
+# Read, not imported: the package may not be importable where it is being built.
+VERSION = re.search(
+    r'^__version__ = "(.+)"$', (ROOT / "bert_tf" / "__init__.py").read_text("utf-8"), re.MULTILINE
+)[1]
+
 setup(
     name="bert-tf",
-    version="0.1.0",
+    version=VERSION,
     description="BERT on TensorFlow: small, fast and cheap to train",
-    long_description=pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(ROOT / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",
+    classifiers=[f"Programming Language :: Python :: 3.{minor}" for minor in (11, 12, 13)],  # run
     packages=find_packages(include=["bert_tf", "bert_tf.*", "flop", "flop.*"]),
     py_modules=[
         "convert_checkpoint",
@@ -21,18 +29,21 @@ setup(
         "run_classifier",
         "run_pretraining",
     ],
+    # requirements-next.txt is the same list on TensorFlow 2.21, without tf-models-official.
     install_requires=[
         "absl-py",
+        "h5py",
         "matplotlib",
+        "ml-dtypes",
         "numpy",
         "safetensors",
         "scikit-learn",
         "scipy",
-        "tensorboard==2.20.*",
-        "tensorflow==2.20.*",
-        "tensorflow-text==2.20.*",
-        "tf-keras==2.20.*",
-        "tf-models-official==2.20.*",
+        "tensorboard>=2.20,<2.22",
+        "tensorflow>=2.20,<2.22",
+        "tensorflow-text>=2.20,<2.22",
+        "tf-keras>=2.20,<2.22",
+        "tf-models-official==2.20.*",  # has no release for TensorFlow 2.21: it decides on 2.20
         "threadpoolctl",
     ],
     extras_require={"test": ["hypothesis", "pytest", "ruff"]},

@@ -7,6 +7,8 @@ import time
 import numpy as np
 from absl import flags
 
+from bert_tf.packages import require_tf_models
+
 MAX_SEQ_LENGTH = 128
 SYSTEMS = ("ours", "official", "masked", "frozen")
 
@@ -45,7 +47,8 @@ class Variant:
         """Returns the `Variant` called `name`.
 
         Raises:
-          ValueError: it does not have that form.
+          ValueError: it does not have that form, or needs tf-models-official where that is not
+            installed.
         """
         system, length, precision, *rest = [*name.split("-"), "", ""][: max(3, name.count("-") + 1)]
         if (
@@ -57,6 +60,8 @@ class Variant:
             raise ValueError(
                 f"{name!r}: expected ({'|'.join(SYSTEMS)})-(bucketed|LENGTH)-PRECISION[-xla]"
             )
+        if system == "official":
+            require_tf_models(f"variant {name}")
         pad_to = None if length == "bucketed" else int(length)
         return cls(name, system, pad_to, precision, bool(rest))
 
@@ -152,31 +157,34 @@ def build_ours(config, arrays, train_steps, variant):
     """Our model, compiled as run_classifier.py does by default."""
     from bert_tf.checkpoints.model_folder import LoadedModel
     from bert_tf.checkpoints.report import assign_arrays
+    from bert_tf.classification.model import SequenceClassifier
+    from bert_tf.classification.options import ClassifierOptions
+    from bert_tf.encoder import BertEncoder, kernels
     from bert_tf.pruning.factorization import factorize
-    from bert_tf.training import mask_training
+    from bert_tf.pruning.lever import GateTraining, make_pruner
     from bert_tf.training.allocator import keep_freed_memory
-    from bert_tf.training.model import SequenceClassifier
     from bert_tf.training.optimization import make_optimizer
-    from bert_tf.training.options import ClassifierOptions
     from bert_tf.training.schedules import make_schedule
 
     keep_freed_memory()
     masks = variant.system in ("masked", "frozen")
     if masks:
         config, arrays, _ = factorize(config, arrays)
-    encoder = mask_training.build_encoder(config, arrays, masks)
+    factory = kernels.factory(config, arrays, masked=masks or None)
+    encoder = BertEncoder(config, dense_factory=factory)
     model = SequenceClassifier(config, num_outputs=2, encoder=encoder)
     assign_arrays(model.trainable_variables, arrays, "the benchmark's weights")
-    pruner = None
+    levers = []
     if masks:
         source = LoadedModel(config, arrays, "the benchmark's weights")
-        pruner = mask_training.make_pruner(ClassifierOptions(), source, encoder, train_steps)
+        pruner = make_pruner(ClassifierOptions(), source, encoder, train_steps)
+        levers.append(GateTraining(pruner))
     frozen = variant.system == "frozen"
     schedule = make_schedule("linear", 0.0 if frozen else 5e-5, train_steps, train_steps // 10)
     model.compile(
         make_optimizer("adamw", schedule),
         jit_compile=variant.xla,
-        pruner=pruner,
+        levers=levers,
         train_weights=not frozen,
     )
     return model

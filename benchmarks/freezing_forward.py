@@ -57,14 +57,14 @@ def serve(connection, options, states):
 
 
 def _measure(options, states):
+    from bert_tf.classification import job as job_lib
+    from bert_tf.classification import program
     from bert_tf.data.pipeline import make_dataset
     from bert_tf.freezing import freeze
-    from bert_tf.training import classification
-    from bert_tf.training import job as job_lib
 
     job = job_lib.prepare(options, *job_lib.start(options))
     job_lib.build_model(job)
-    plan = classification.make_plan(job)
+    plan = program.make_plan(job)
     job_lib.compile_model(job, plan.steps)
     batches = make_dataset(job.data.train, plan, pad_to=job.data.pad_to).take(_BATCHES)
     shares = {}

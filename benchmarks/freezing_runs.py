@@ -5,9 +5,10 @@ import pathlib
 import re
 
 from bert_tf import files
+from bert_tf.classification.options import ClassifierOptions
 from bert_tf.errors import UserError
-from bert_tf.training import freezing_options
-from bert_tf.training.options import ClassifierOptions
+from bert_tf.freezing.options import CACHE, GRADIENTS, RULE, TESTS
+from bert_tf.options import names_that_need
 
 _RUN_FIELDS = frozenset(f.name for f in dataclasses.fields(ClassifierOptions))
 _PLACES = frozenset({"output_dir", "feature_dir", "cache_dir"})
@@ -113,31 +114,27 @@ def make_run(options, variant, seed, **changes):
     values |= {"do_train": True, "do_eval": True, "seed": seed, "output_dir": str(folder)}
     if not options.tfrecord_dir:
         values["feature_dir"] = options.feature_dir or f"{options.work_dir}/features"
-    useless = _without_effect(variant) & _RUN_FIELDS
+    if variant.policy != "none":
+        values |= {"freeze_policy": variant.policy, "freeze_layers": variant.layers}
+    if not variant.cache:
+        values["activation_cache"] = "off"
+    elif "activation_cache" not in options.given:
+        values["activation_cache"] = "auto"
+    useless = _without_effect(ClassifierOptions(**values))
     for field in dataclasses.fields(ClassifierOptions):
         if field.name in useless:
             values[field.name] = field.default
-    if variant.policy != "none":
-        values |= {"freeze_policy": variant.policy, "freeze_layers": variant.layers}
     if variant.percentile is not None:
         values["percentile"] = variant.percentile
-    if variant.cache:
-        given = "activation_cache" in options.given
-        values["activation_cache"] = options.activation_cache if given else "auto"
-        if options.cache_dir:
-            values["cache_dir"] = f"{options.cache_dir}/{folder.name}"
+    if variant.cache and options.cache_dir:
+        values["cache_dir"] = f"{options.cache_dir}/{folder.name}"
+    if not variant.cache:
+        useless.add("activation_cache")
     values["given"] = options.given & _RUN_FIELDS - useless
     return Run(variant, seed, folder, ClassifierOptions(**{**values, **changes}))
 
 
-def _without_effect(variant):
-    """The flags of freezing that this variant would refuse."""
-    flags = freezing_options
-    useless = set()
-    if variant.policy not in ("autofreeze", "random"):
-        useless |= flags.RULE_FLAGS | flags.TEST_FLAGS
-    if variant.policy != "autofreeze":
-        useless |= {"freeze_metric"}
-    if not variant.cache:
-        useless |= flags.CACHE_FLAGS | {"activation_cache"}
-    return useless
+def _without_effect(options):
+    """The flags that the variant of these options would refuse."""
+    needs = [need for need in (RULE, GRADIENTS, TESTS, CACHE) if not need.holds(options)]
+    return {name for need in needs for name in names_that_need(options, need)}

@@ -17,7 +17,8 @@ def prepare(connection, options):
       options: `ClassifierOptions` with `feature_dir`, or `tfrecord_dir`.
     """
     try:
-        from bert_tf.training import inputs, sources
+        from bert_tf.data import inputs
+        from bert_tf.training import sources
 
         _allow_sharing()
         folder = pathlib.Path(options.output_dir)
@@ -43,7 +44,7 @@ def serve(connection, stopped, options, log):
     try:
         leave_out(stopped)
         _allow_sharing()
-        from bert_tf.training import classification
+        from bert_tf import classification
 
         connection.send(classification.run(options, callbacks=[_gate(connection)]))
     except (EOFError, BrokenPipeError):

@@ -6,6 +6,8 @@ import time
 
 import numpy as np
 
+from bert_tf.packages import require_tf_models
+
 _SOURCES = (("ours", "packed"), ("official", "packed"), ("official", "records"))
 PREDICTIONS = 20  # masked tokens per row, of Google's records and for the comparison of logits
 
@@ -33,7 +35,8 @@ class Variant:
         """Returns the `Variant` called `name`.
 
         Raises:
-          ValueError: it does not have that form.
+          ValueError: it does not have that form, or needs tf-models-official where that is not
+            installed.
         """
         parts = name.split("-")
         xla = parts[3:] == ["xla"]
@@ -46,6 +49,8 @@ class Variant:
                 f"{name!r}: expected (ours-packed|official-packed|official-records)-"
                 "(float32|bfloat16)[-xla]"
             )
+        if parts[0] == "official":
+            require_tf_models(f"variant {name}")
         return cls(name, *parts[:3], xla)
 
 
@@ -79,9 +84,10 @@ class _Trainer:
     def __init__(self, setup, variant):
         import tf_keras as keras
 
-        from bert_tf.training import distribution, pretraining_model
-        from bert_tf.training.masked_lm import MaskedLanguageModel
-        from bert_tf.training.pretraining_options import PretrainingOptions
+        from bert_tf.pretraining import setup as pretraining_model
+        from bert_tf.pretraining.model import MaskedLanguageModel
+        from bert_tf.pretraining.options import PretrainingOptions
+        from bert_tf.training import distribution
 
         values = {
             "do_train": True, "data_dir": setup.rows_dir, "output_dir": "unused",
@@ -128,7 +134,7 @@ class Ours(_Trainer):
 
     def __init__(self, setup, variant):
         from bert_tf.checkpoints.model_folder import LoadedModel
-        from bert_tf.training import pretraining_model
+        from bert_tf.pretraining import setup as pretraining_model
         from bert_tf.training.allocator import keep_freed_memory
 
         super().__init__(setup, variant)

@@ -8,7 +8,7 @@ multi-worker training stand.
 import os
 import sys
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if os.environ.setdefault("TF_USE_LEGACY_KERAS", "1") != "1" or (
     "tensorflow" in sys.modules and "keras.src" in sys.modules

@@ -103,10 +103,7 @@ class BertConfig:
                 f"hidden_size {self.hidden_size} must be a multiple of num_attention_heads"
                 f" {self.num_attention_heads}"
             )
-        if not isinstance(self.pruned_layers_dim, dict) or not all(
-            isinstance(k, str) and _is_int(v) and v >= 0 for k, v in self.pruned_layers_dim.items()
-        ):
-            raise UserError("pruned_layers_dim must map kernel names to ranks of 0 or more")
+        _check_ranks(self.pruned_layers_dim)
 
     @property
     def head_size(self):
@@ -181,3 +178,10 @@ def _is_number(value):
 def _check_choice(key, value, choices):
     if value not in choices:
         raise UserError(f"{key} must be one of {', '.join(choices)}, found {value!r}")
+
+
+def _check_ranks(ranks):
+    if not isinstance(ranks, dict) or not all(
+        isinstance(key, str) and _is_int(rank) and rank >= 0 for key, rank in ranks.items()
+    ):
+        raise UserError("pruned_layers_dim must map kernel names to ranks of 0 or more")

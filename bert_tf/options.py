@@ -1,17 +1,45 @@
-"""Options of a program: a dataclass that is its Python interface, its absl flags and its --help."""
+"""Options of a program: a dataclass that is its Python interface, its absl flags and its --help.
+
+The fields are also the table of what each flag may be: its range, what gives it an effect, and
+whether a resumed run must share it. What is left to the methods `check` is what pairs of flags say.
+"""
 
 import dataclasses
 import shutil
 import textwrap
 import typing
+from collections.abc import Callable
 
 from absl import flags
 
-from bert_tf.config import DROPOUT_RATES
 from bert_tf.errors import UserError
 
 
-def option(default, help_text, group, choices=None):
+@dataclasses.dataclass(frozen=True)
+class Needs:
+    """What gives a flag its effect.
+
+    Attributes:
+      what: as the message names it, such as `--do_train`.
+      holds: callable (options) -> whether the flag has an effect.
+      hint: how the sentence ends, such as ", whose files are read as they are".
+      word: what stands before `what`: "without", or "with" if it is there and takes the effect.
+    """
+
+    what: str
+    holds: Callable
+    hint: str = ""
+    word: str = "without"
+
+
+def useless_with(what, found, hint=""):
+    """Returns the `Needs` of a flag without effect where `found` (callable of options) holds."""
+    return Needs(what, lambda options: not found(options), hint, "with")
+
+
+def option(
+    default, help_text, group, choices=None, *, valid=None, needs=(), same=False, required=None
+):
     """A dataclass field that is also a flag.
 
     Args:
@@ -19,10 +47,30 @@ def option(default, help_text, group, choices=None):
       help_text: full sentence(s) for --help.
       group: heading it stands under in --help.
       choices: allowed strings, if only some are.
+      valid: callable (value, name) that raises `UserError` for values that cannot be; None, not
+        given, always can.
+      needs: `Needs` or tuple of them, the first that fails is named; all must hold where the flag
+        is given.
+      same: whether a resumed run must share the flag.
+      required: what the flag is, where it must be given: "the folder of the run".
     """
     return dataclasses.field(
-        default=default, metadata={"help": help_text, "group": group, "choices": choices}
+        default=default,
+        metadata={
+            "help": help_text,
+            "group": group,
+            "choices": choices,
+            "valid": valid,
+            "needs": (needs,) if isinstance(needs, Needs) else tuple(needs),
+            "same": same,
+            "required": required,
+        },
     )
+
+
+def option_fields(options):
+    """Returns the fields of `options`, an object or a class, that are flags."""
+    return [field for field in dataclasses.fields(options) if "help" in field.metadata]
 
 
 def require(name, value, holds, expected):
@@ -31,18 +79,108 @@ def require(name, value, holds, expected):
         raise UserError(f"--{name}={value}: expected {expected}")
 
 
-def require_dropout_rates(options):
-    """Raises `UserError` unless the two dropout flags are left out or in [0, 1)."""
-    for name in DROPOUT_RATES:
-        value = getattr(options, name)
-        require(name, value, value is None or 0 <= value < 1, "a number in [0, 1)")
+def refuse_if(found, message):
+    """Raises `UserError` of the message where `found` holds: flags that are at odds."""
+    if found:
+        raise UserError(message)
+
+
+def within(holds, expected):
+    """Returns a `valid` for the values for which `holds`(value); `expected` describes them."""
+    return lambda value, name: require(name, value, holds(value), expected)
+
+
+def at_least(low):
+    """Returns a `valid` for `low` or more."""
+    return within(lambda value: value >= low, f"{low} or more")
+
+
+def above(low):
+    """Returns a `valid` for numbers above `low`."""
+    return within(lambda value: value > low, f"a number above {low}")
+
+
+def between(low, high, ends="[]"):
+    """Returns a `valid` for an interval; an end with a round bracket in `ends` is not in it."""
+    outside = [end for end, bracket in zip((low, high), ends, strict=True) if bracket in "()"]
+    return within(
+        lambda value: low <= value <= high and value not in outside,
+        f"a number in {ends[0]}{low}, {high}{ends[1]}",
+    )
+
+
+# Of the programs that train: what they are asked to do.
+DO_TRAIN = Needs("--do_train", lambda options: options.do_train)
+UPDATES = Needs("--do_train", lambda options: options.makes_updates)
+DO_EVAL = Needs("--do_eval", lambda options: options.do_eval)
+DO_PREDICT = Needs("--do_predict", lambda options: options.do_predict)
+
+SEED = within(lambda value: 0 <= value < 2**31, "an integer in [0, 2^31)")
+
+
+def check_table(options, names=None):
+    """Raises `UserError` for the first flag that is missing, out of range or without effect.
+
+    Args:
+      options: object with a field `given`.
+      names: the flags to check; None for all.
+    """
+    fields = [field for field in option_fields(options) if names is None or field.name in names]
+    for field in fields:
+        _check_value(field, getattr(options, field.name))
+    for field in fields:
+        _check_needs(options, field, field.metadata["needs"])
+
+
+def _check_value(field, value):
+    name, rules = field.name, field.metadata
+    if rules["required"] and not value:
+        raise UserError(f"--{name} is required: {rules['required']}")
+    if value is None:
+        return
+    if rules["choices"]:
+        expected = f"one of {', '.join(rules['choices'])}"
+        require(name, value, value in rules["choices"], expected)
+    if rules["valid"]:
+        rules["valid"](value, name)
+
+
+def check_needs(options, names, *needs):
+    """Raises `UserError` for the first of the flags `names` that is given and lacks one of `needs`.
+
+    Those that are off by default (None or False) and are not, count as given wherever they are set.
+    """
+    for field in option_fields(options):
+        if field.name in names:
+            _check_needs(options, field, needs)
+
+
+def _check_needs(options, field, needs):
+    off = field.default is None or field.default is False
+    if field.name in options.given or (off and getattr(options, field.name) != field.default):
+        for need in needs:
+            if not need.holds(options):
+                raise UserError(f"--{field.name} has no effect {need.word} {need.what}{need.hint}")
+
+
+def names_that_need(options, need):
+    """Returns the names of the flags of `options` (object or class) among whose needs is `need`."""
+    return [field.name for field in option_fields(options) if need in field.metadata["needs"]]
+
+
+def identity(options):
+    """Returns {flag: value} of what a resumed run must share."""
+    return {f.name: getattr(options, f.name) for f in option_fields(options) if f.metadata["same"]}
+
+
+def identity_defaults(options):
+    """Returns {flag: default} of what a resumed run must share."""
+    return {f.name: f.default for f in option_fields(options) if f.metadata["same"]}
 
 
 def define_flags(cls):
     """Defines one absl flag per field of the options class `cls`."""
-    for field in dataclasses.fields(cls):
-        if "help" not in field.metadata:
-            continue
+    for field in option_fields(cls):
         name, default, text = field.name, field.default, field.metadata["help"]
         kind = _kind(cls, field)
         if field.metadata["choices"]:
@@ -59,7 +197,7 @@ def define_flags(cls):
 
 def from_flags(cls):
     """Builds `cls` from the parsed flags; its `given` holds the names set on the command line."""
-    names = [f.name for f in dataclasses.fields(cls) if "help" in f.metadata]
+    names = [field.name for field in option_fields(cls)]
     given = frozenset(name for name in names if flags.FLAGS[name].present)
     return cls(given=given, **{name: flags.FLAGS[name].value for name in names})
 
@@ -68,9 +206,8 @@ def help_page(cls, script, introduction):
     """Returns the text of --help: the introduction, then the flags in the order of `cls.GROUPS`."""
     width = min(100, shutil.get_terminal_size((100, 24)).columns)
     groups = {group: [] for group in cls.GROUPS}
-    for field in dataclasses.fields(cls):
-        if "help" in field.metadata:
-            groups[field.metadata["group"]].append(field)
+    for field in option_fields(cls):
+        groups[field.metadata["group"]].append(field)
     lines = [introduction.strip(), "", f"usage: {script} --flag=value ..."]
     for group, fields in groups.items():
         lines += ["", f"{group}:"]

@@ -15,9 +15,8 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # run from a bare clone too
 
 from bert_tf import cli
-from bert_tf.errors import UserError
 from bert_tf.files import make_output_dir, write_text
-from bert_tf.options import option
+from bert_tf.options import SEED, between, check_table, option
 from examples.sentiment_grammar import Grammar
 from examples.sentiment_lexicon import NEGATIVE, POSITIVE, entries
 
@@ -34,28 +33,26 @@ FUNCTION_WORDS = frozenset(
 STEM_LENGTH = 4
 MAX_ROWS = 100_000  # per file; the grammar has a few times as many sentences
 PREFIXES = ("un", "dis", "mis")
+_ROWS = between(2, MAX_ROWS)
 
 
 @dataclasses.dataclass
 class Options:
     """Flags of this script."""
 
-    output_dir: str | None = option(None, "Folder for train.tsv, dev.tsv and test.tsv.", "Data")
-    seed: int = option(1, "The same seed and sizes give the same files.", "Data")
-    train_rows: int = option(2000, "Sentences in train.tsv.", "Data")
-    dev_rows: int = option(600, "Sentences in dev.tsv.", "Data")
-    test_rows: int = option(200, "Sentences in test.tsv.", "Data")
+    output_dir: str | None = option(
+        None,
+        "Folder for train.tsv, dev.tsv and test.tsv.",
+        "Data",
+        required="the folder to write to",
+    )
+    seed: int = option(1, "The same seed and sizes give the same files.", "Data", valid=SEED)
+    train_rows: int = option(2000, "Sentences in train.tsv.", "Data", valid=_ROWS)
+    dev_rows: int = option(600, "Sentences in dev.tsv.", "Data", valid=_ROWS)
+    test_rows: int = option(200, "Sentences in test.tsv.", "Data", valid=_ROWS)
     given: frozenset = frozenset()
 
     GROUPS = ("Data",)
-
-    def check(self):
-        """Raises UserError naming the flag that is missing or out of range."""
-        if not self.output_dir:
-            raise UserError("--output_dir is missing: name the folder to write to")
-        for name in ("train_rows", "dev_rows", "test_rows"):
-            if not 2 <= getattr(self, name) <= MAX_ROWS:
-                raise UserError(f"--{name}={getattr(self, name)}: expected 2 to {MAX_ROWS}")
 
 
 def stems(entry):
@@ -146,7 +143,7 @@ def write_rows(rows, output_dir):
 
 def main(options):
     """Makes and writes the three files as the `Options` say."""
-    options.check()
+    check_table(options)
     output_dir = make_output_dir(options.output_dir)
     rows = make_rows(options.train_rows, options.dev_rows, options.test_rows, options.seed)
     write_rows(rows, output_dir)

@@ -22,7 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # run from
 
 from bert_tf import cli, files
 from bert_tf.errors import UserError
-from bert_tf.options import option
+from bert_tf.options import above, at_least, check_table, option
 from examples import pretrained_weights
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -48,11 +48,15 @@ class Options:
         " the downloaded one.",
         "Quickstart",
     )
-    train_rows: int = option(2000, "Sentences to train on.", "Quickstart")
-    dev_rows: int = option(600, "Sentences to evaluate on.", "Quickstart")
-    epochs: float = option(3.0, "Passes over the training sentences before pruning.", "Quickstart")
-    mask_epochs: float = option(2.0, "Passes that train masks.", "Quickstart")
-    tune_epochs: float = option(1.0, "Passes after the masks are removed.", "Quickstart")
+    train_rows: int = option(2000, "Sentences to train on.", "Quickstart", valid=at_least(2))
+    dev_rows: int = option(600, "Sentences to evaluate on.", "Quickstart", valid=at_least(2))
+    epochs: float = option(
+        3.0, "Passes over the training sentences before pruning.", "Quickstart", valid=above(0)
+    )
+    mask_epochs: float = option(2.0, "Passes that train masks.", "Quickstart", valid=above(0))
+    tune_epochs: float = option(
+        1.0, "Passes after the masks are removed.", "Quickstart", valid=above(0)
+    )
     given: frozenset = frozenset()
 
     def __post_init__(self):
@@ -307,6 +311,7 @@ def shown(program):
 
 def main(options):
     """Takes the steps in turn."""
+    check_table(options)
     files.make_output_dir(options.work_dir, "work_dir")
     begin = time.monotonic()
     for number, (title, step) in enumerate(STEPS, 1):

@@ -19,10 +19,22 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # run from
 
 from bert_tf import cli, files
 from bert_tf.errors import UserError
-from bert_tf.options import option
+from bert_tf.options import check_table, option
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 _GROUP = "Sweep"
+
+
+def parse_seeds(text, flag="seeds"):
+    """Returns the integers of `text`.
+
+    Raises:
+      UserError: it is no list of integers; the message names `--flag`.
+    """
+    try:
+        return [int(seed) for seed in text.split(",")]
+    except ValueError:
+        raise UserError(f"--{flag}={text}: expected such as 42,43,44") from None
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -31,25 +43,32 @@ class Options:
 
     GROUPS = (_GROUP,)
 
-    run_dir: str | None = option(None, "output_dir of run_pretraining.py.", _GROUP)
-    output_dir: str | None = option(None, "Folder for the fine-tuning runs and the plot.", _GROUP)
+    run_dir: str | None = option(
+        None,
+        "output_dir of run_pretraining.py.",
+        _GROUP,
+        required="the folder of the pre-training run",
+    )
+    output_dir: str | None = option(
+        None,
+        "Folder for the fine-tuning runs and the plot.",
+        _GROUP,
+        required="the folder to write to",
+    )
     classifier_flags: str = option(
         "", "Flags of run_classifier.py for every run: task, data, epochs, rate.", _GROUP
     )
-    seeds: str = option("42,43,44", "Seeds to fine-tune each model with.", _GROUP)
+    seeds: str = option(
+        "42,43,44", "Seeds to fine-tune each model with.", _GROUP, valid=parse_seeds
+    )
     random_baseline: bool = option(True, "Also the same shape from random weights.", _GROUP)
     given: frozenset = frozenset()
 
 
 def main(options):
     """Fine-tunes, tabulates and plots."""
-    for name in ("run_dir", "output_dir"):
-        if not getattr(options, name):
-            raise UserError(f"--{name} is required")
-    try:
-        seeds = [int(seed) for seed in options.seeds.split(",")]
-    except ValueError:
-        raise UserError(f"--seeds={options.seeds}: expected such as 42,43,44") from None
+    check_table(options)
+    seeds = parse_seeds(options.seeds)
     output_dir = files.make_output_dir(options.output_dir)
     points = []
     for name, hours, arguments in models(pathlib.Path(options.run_dir), options.random_baseline):

@@ -144,18 +144,13 @@ def choose_cut(
             f" never factorised still leave a sparsity of {1 - cut.kept / total:.4f}: expected"
             " that or less"
         )
-    if all(cut.keep[name].sum() == opened[name].sum() for name in kernels):
-        for name, component in reversed(_cutting_order(kernels, norms, closed)):
-            cut.change(name, component, True)
-            if cut.kept > budget:
-                cut.change(name, component, False)
-                break
-        else:
-            if cut.kept <= budget - max(k.d_in + k.d_out for k in kernels.values()):
-                raise ValueError(
-                    f"target_sparsity={target_sparsity}: with nothing cut but what does nothing,"
-                    f" the sparsity is {1 - cut.kept / total:.4f} already: expected that or more"
-                )
+    nothing_cut = all(cut.keep[name].sum() == opened[name].sum() for name in kernels)
+    all_open = nothing_cut and _reopen(cut, _cutting_order(kernels, norms, closed), budget)
+    if all_open and cut.kept <= budget - max(k.d_in + k.d_out for k in kernels.values()):
+        raise ValueError(
+            f"target_sparsity={target_sparsity}: with nothing cut but what does nothing,"
+            f" the sparsity is {1 - cut.kept / total:.4f} already: expected that or more"
+        )
     for name, kernel in kernels.items():
         if merge_dense and is_cheaper_dense(cut.ranks[name], kernel.d_in, kernel.d_out):
             cut.keep[name] |= opened[name]
@@ -187,6 +182,22 @@ class _Cut:
     def _cost(self, name):
         kernel = self.kernels[name]
         return parameters(self.ranks[name], kernel.d_in, kernel.d_out, self.merge_dense)
+
+
+def _reopen(cut, closed, budget):
+    """Keeps closed components too, the last to cut first, while they fit; whether all of them do.
+
+    Args:
+      cut: `_Cut`.
+      closed: [(name, component)], first to cut first.
+      budget: parameters that may be kept.
+    """
+    for name, component in reversed(closed):
+        cut.change(name, component, True)
+        if cut.kept > budget:
+            cut.change(name, component, False)
+            return False
+    return True
 
 
 def base_parameters(kernels, base):

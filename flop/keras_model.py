@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from flop import compaction, decomposition
+from flop import compaction, decomposition, keras_internals
 from flop.factorized_dense import FactorizedDense
 from flop.hard_concrete import gate_seed
 from flop.pruner import Pruner, all_finite
@@ -137,8 +137,7 @@ class PruningModel(keras.Model):
             name="global_step",
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
-        # What train_step returns is already that of the global batch; Keras would add it up.
-        self.distribute_reduction_method = "first"
+        keras_internals.report_first_replica(self)
 
     def call(self, inputs, training=None):
         """Returns what the model returns."""

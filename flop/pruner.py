@@ -14,7 +14,8 @@ class Pruner(tf.Module):
     gates' gradients of its own loss to `update`.
 
     Args:
-      layers: masked `FactorizedDense` layers.
+      layers: masked `FactorizedDense` layers. Those that are not trainable now keep their gates as
+        they are, and count towards the sparsity.
       target_sparsity: share of `base_parameters` to remove, in [0, 1].
       target_warmup: updates over which the target rises from `initial_sparsity`; 0 for none.
       initial_sparsity: where the target starts. A thin factorisation of a dense kernel begins
@@ -25,11 +26,11 @@ class Pruner(tf.Module):
       lambda_optimizer: Keras optimizer of the multipliers, with a positive rate; Adam at 0.05.
 
     Attributes:
-      gates: the log_alpha variables, one for each layer.
+      gates: the log_alpha variables, one for each layer that was trainable.
       lambda_1, lambda_2: float32 variables [1], 0 at the start.
 
     Raises:
-      ValueError: no layer has a mask, or the target is outside [0, 1].
+      ValueError: no trainable layer has a mask, or the target is outside [0, 1].
     """
 
     def __init__(
@@ -47,11 +48,15 @@ class Pruner(tf.Module):
         layers = [layer for layer in layers if layer.mask is not None]
         if not layers:
             raise ValueError("none of the layers has a mask: expected FactorizedDense(masked=True)")
+        trained = frozenset(i for i, layer in enumerate(layers) if layer.trainable)
+        if not trained:
+            raise ValueError("none of the masked layers is trainable: there is no gate to train")
         if not 0 <= target_sparsity <= 1:
             raise ValueError(f"target_sparsity={target_sparsity}: expected a share in [0, 1]")
         if base_parameters is None:
             base_parameters = sum(x.input_units * x.units for x in layers)
         self._layers = layers
+        self._trained = trained
         self.target_sparsity = target_sparsity
         self.target_warmup = target_warmup
         self.initial_sparsity = initial_sparsity
@@ -70,8 +75,8 @@ class Pruner(tf.Module):
 
     @property
     def gates(self):
-        """The log_alpha variables, one for each layer."""
-        return [layer.mask.log_alpha for layer in self._layers]
+        """The log_alpha variables, one for each layer that was trainable."""
+        return [x.mask.log_alpha for i, x in enumerate(self._layers) if i in self._trained]
 
     def create_slots(self):
         """Creates the optimizers' own variables, which the first update would else do."""

@@ -23,7 +23,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from bert_tf.training import classification, distribution, loop, pretraining
+from bert_tf import classification, pretraining
+from bert_tf.training import distribution, loop
 from bert_tf.training.optimization import current_learning_rate
 from tests import tiny
 

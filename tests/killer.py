@@ -35,8 +35,8 @@ class Killer:
     )
 
     def __init__(self, monkeypatch, at):
-        from bert_tf.training.evaluation import Evaluator
-        from bert_tf.training.masked_lm import MaskedLMEvaluator
+        from bert_tf.classification.evaluation import Evaluator
+        from bert_tf.pretraining.model import MaskedLMEvaluator
         from bert_tf.training.update import UpdatedModel
 
         self.left, self.dead = at, False

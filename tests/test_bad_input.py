@@ -1,6 +1,7 @@
 """Bad input ends in one clear line that names file, row or flag, and nothing is lost."""
 
 import hashlib
+import json
 import pathlib
 import re
 import resource
@@ -224,17 +225,20 @@ WRONG_FLAGS = [
     ({"warmup_proportion": 1.0}, "--warmup_proportion=1.0"),
     ({"save_checkpoints_steps": 0}, "--save_checkpoints_steps=0"),
     ({"seed": -1}, "--seed=-1"),
-    ({"optimizer": "lamb", "adam_bias_correction": False}, "--adam_bias_correction needs"),
-    ({"tpu": "local"}, "--tpu needs --distribution_strategy=tpu"),
-    ({"num_gpus": 1}, "--num_gpus needs"),
+    (
+        {"optimizer": "lamb", "adam_bias_correction": False},
+        "--adam_bias_correction has no effect without --optimizer=adamw",
+    ),
+    ({"tpu": "local"}, "--tpu has no effect without --distribution_strategy=tpu"),
+    ({"num_gpus": 1}, "--num_gpus has no effect without --distribution_strategy"),
     ({"num_gpus": 99, "distribution_strategy": "mirrored"}, "--num_gpus=99"),
     ({"do_eval": False, "keep_best": True}, "--keep_best has no effect without --do_eval"),
     ({"do_eval": False, "early_stopping_patience": 1}, "--early_stopping_patience has no effect"),
     ({"do_train": False, "learning_rate": 1e-4}, "--learning_rate has no effect"),
     ({"do_train": False, "max_train_examples": 4}, "--max_train_examples has no effect"),
     ({"predict_batch_size": 4}, "--predict_batch_size has no effect without --do_predict"),
-    ({"text_column": "a"}, "--text_column needs --task_name=custom"),
-    ({"xnli_language": "de"}, "--xnli_language needs --task_name=xnli"),
+    ({"text_column": "a"}, "--text_column has no effect without --task_name=custom"),
+    ({"xnli_language": "de"}, "--xnli_language has no effect without --task_name=xnli"),
     ({"task_name": "custom"}, "--data_dir has no effect on the custom task"),
     ({"task_name": "custom", "data_dir": None}, "--text_column is required"),
     ({"tfrecord_dir": "x"}, "--data_dir has no effect with --tfrecord_dir"),
@@ -319,17 +323,17 @@ def test_full_disk_while_training_leaves_the_checkpoint_before(job, full_disk, m
 
 
 def test_full_disk_at_the_end_leaves_the_model_that_was_there(job, full_disk, monkeypatch):
-    from bert_tf.training import classification
+    from bert_tf.classification import program
 
     job |= {"train_batch_size": 8, "num_train_epochs": 1.0}
     tiny.run(**job)
-    before, real = tiny.arrays_of(job["output_dir"]), classification.save_model_folder
+    before, real = tiny.arrays_of(job["output_dir"]), program.save_model_folder
 
     def save_model_folder(*arguments):
         full_disk(10_000)
         return real(*arguments)
 
-    monkeypatch.setattr(classification, "save_model_folder", save_model_folder)
+    monkeypatch.setattr(program, "save_model_folder", save_model_folder)
     with pytest.raises(UserError, match=r"out/bert_model\.ckpt: cannot write"):
         tiny.run(**job)
     full_disk(resource.RLIM_INFINITY)
@@ -355,6 +359,18 @@ def test_resuming_with_other_flags(finished, change, named):
     with pytest.raises(UserError, match=f"training_state.json: .*{named}=.*--output_dir"):
         tiny.run(**{**finished, **change})
     assert contents(finished["output_dir"]) == before
+
+
+def test_resuming_a_run_from_before_a_flag(finished, tmp_path):
+    """It had the flag's default, as the table of flags says."""
+    flags = {**finished, "output_dir": shutil.copytree(finished["output_dir"], tmp_path / "run")}
+    path = flags["output_dir"] / "training_state.json"
+    state = json.loads(path.read_text())
+    del state["identity"]["clip_norm"]
+    path.write_text(json.dumps(state))
+    with pytest.raises(UserError, match=r"has clip_norm=1\.0, this command 0\.5"):
+        tiny.run(**flags, clip_norm=0.5)
+    assert tiny.run(**flags)["global_step"] == 5
 
 
 def test_resuming_from_other_weights(finished, tmp_path):

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from bert_tf.checkpoints import google, huggingface, model_folder
+from tests import needs
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 GOOGLE = ROOT / "tests" / "fixtures" / "google_bert"
@@ -74,7 +75,7 @@ def test_help_describes_every_flag():
         assert flag in done.stdout
 
 
-@pytest.mark.parametrize("output_format", ["google", "tf_models"])
+@pytest.mark.parametrize("output_format", needs.each_of(["google", "tf_models"]))
 def test_every_format_is_a_folder_that_loads(tmp_path, output_format):
     from bert_tf.checkpoints.convert import convert
 

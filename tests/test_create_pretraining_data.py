@@ -126,7 +126,7 @@ def test_killed_run_leaves_no_folder_and_is_run_again(vocab_file, tmp_path):
 
 def test_json_lines_in_both_formats(vocab_file, tmp_path, caplog):
     """Neither braces nor keys nor escapes become tokens, and the log says what was read."""
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     texts = ["the film was good .\nso very good .\nit is fine ."] * 60
     lines = [json.dumps({"id": str(i), "url": "bad", "text": text}) for i, text in enumerate(texts)]
     path = tmp_path / "wiki_00"
@@ -184,21 +184,27 @@ GOOGLE = {"input_file": "text.txt", "vocab_file": "vocab.txt", "output_file": "x
     [
         ({**GOOD, "input_file": None}, "--input_file is required"),
         ({**GOOD, "output_dir": None}, "--output_dir is required for --output_format=packed"),
-        ({**GOOGLE, "output_format": "packed"}, "--output_file has no effect on --output_format"),
-        ({**GOOD, "dupe_factor": 5}, "--dupe_factor has no effect on --output_format=packed"),
-        ({**GOOGLE, "num_shards": 5}, "--num_shards has no effect on --output_format=google"),
-        ({**GOOD, "output_file": "x"}, "--output_file has no effect on --output_format=packed"),
+        (
+            {**GOOGLE, "output_format": "packed"},
+            "--output_file has no effect without --output_format=google",
+        ),
+        ({**GOOD, "dupe_factor": 5}, "--dupe_factor has no effect without --output_format=google"),
+        ({**GOOGLE, "num_shards": 5}, "--num_shards has no effect without --output_format=packed"),
+        (
+            {**GOOD, "output_file": "x"},
+            "--output_file has no effect without --output_format=google",
+        ),
         ({**GOOD, "vocab_file": None}, "--learn_vocab, found none of them"),
         ({**GOOD, "model_dir": "m"}, "found --vocab_file and --model_dir"),
         ({**GOOD, "vocab_size": 100}, "--vocab_size has no effect without --learn_vocab"),
         (
             {**GOOGLE, "vocab_file": None, "learn_vocab": True},
-            "--learn_vocab has no effect on --output_format=google",
+            "--learn_vocab has no effect without --output_format=packed: TFRecords hold no",
         ),
         ({**GOOD, "max_seq_length": 4}, "--max_seq_length=4: expected 8 or more"),
         ({**GOOGLE, "max_seq_length": 4}, "--max_seq_length=4: expected 5 or more"),
         ({**GOOD, "validation_fraction": 1.0}, r"--validation_fraction=1.0: expected a number"),
-        ({**GOOD, "num_shards": 0}, "--num_shards=0: expected a number from 1"),
+        ({**GOOD, "num_shards": 0}, r"--num_shards=0: expected a number in \[1, 400\]"),
         ({**GOOD, "num_workers": 0}, "--num_workers=0: expected 1 or more"),
         ({**GOOGLE, "masked_lm_prob": 0.0}, "--masked_lm_prob=0.0: expected a number in"),
         ({**GOOGLE, "short_seq_prob": 2.0}, "--short_seq_prob=2.0: expected a number in"),

@@ -171,7 +171,7 @@ def test_a_custom_tasks_rows(files, tmp_path):
     [
         ({"output_dir": None}, "--output_dir is required"),
         ({"model_dir": None}, "one of --model_dir and --checkpoint"),
-        ({"target_sparsity": 1.0}, "--target_sparsity=1.0: expected a share in"),
+        ({"target_sparsity": 1.0}, r"--target_sparsity=1.0: expected a number in \[0, 1\)"),
         ({"target_sparsity": -0.5}, "--target_sparsity=-0.5"),
         ({"rank_multiple": 0, "target_sparsity": 0.5}, "--rank_multiple=0: expected 1 or more"),
         ({"method": "two_sided"}, "--method=two_sided needs data: give --data_dir"),

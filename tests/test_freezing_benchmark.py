@@ -137,7 +137,10 @@ def test_variants_are_options(tmp_path, name, flags):
         (["--seed=3"], "--seed: the benchmark sets it"),
         (["--variants=full+cache"], "--variants: expected full, autofreeze"),
         (["--seeds=1;2"], "--seeds=1;2: expected integers"),
-        (["--experiment=depths", "--variants=full"], "--variants cannot go with"),
+        (
+            ["--experiment=depths", "--variants=full"],
+            "--variants has no effect without --experiment=policies",
+        ),
     ],
 )
 def test_bad_flags(tmp_path, flags, said):

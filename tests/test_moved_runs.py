@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
+from bert_tf import classification, pretraining
 from bert_tf.errors import UserError
-from bert_tf.training import classification, pretraining
 from tests import tiny
 from tests.test_output_folders import classifier
 from tests.test_resume import Killed, assert_same_run

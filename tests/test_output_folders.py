@@ -13,14 +13,14 @@ import pytest
 import convert_checkpoint
 import factorize
 import remove_mask
-from bert_tf import files
+from bert_tf import files, pretraining
 from bert_tf.checkpoints.convert import convert
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
+from bert_tf.classification import program as classification_program
 from bert_tf.errors import UserError
+from bert_tf.pretraining.options import PretrainingOptions
 from bert_tf.pruning import factorization, removal
-from bert_tf.training import classification, pretraining
-from bert_tf.training.pretraining_options import PretrainingOptions
-from tests import tiny
+from tests import needs, tiny
 from tests.test_folders import content, fail_at
 
 TASK = {"task_name": "sst-2", "labels": ["0", "1"], "max_seq_length": 16, "do_lower_case": True}
@@ -93,6 +93,7 @@ WRITERS = {
     "remove_mask": write_removed,
 }
 
+NAMES = needs.each_of(WRITERS)
 
 SLOW_WRITERS = {"tf_models": 3, "remove_mask": 4}  # every which of their calls fails in a test
 
@@ -107,7 +108,8 @@ def same(found, expected):
     )
 
 
-@pytest.mark.parametrize("first, second", itertools.product(WRITERS, repeat=2))
+@pytest.mark.parametrize("first", NAMES)
+@pytest.mark.parametrize("second", NAMES)
 def test_an_output_is_replaced_whole_by_its_own_writer_alone(models, tmp_path, first, second):
     old, new = models
     WRITERS[first](old, tmp_path / "out")
@@ -123,7 +125,7 @@ def test_an_output_is_replaced_whole_by_its_own_writer_alone(models, tmp_path, f
     assert same(load_model(tmp_path / "out"), load_model(tmp_path / "expected"))
 
 
-@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("writer", NAMES)
 def test_a_failed_write_leaves_the_old_model(models, tmp_path, monkeypatch, writer):
     old, new = models
     WRITERS[writer](old, tmp_path / "out")
@@ -297,7 +299,7 @@ def test_the_best_of_a_run_is_whole_at_any_moment(paths, data, tmp_path, monkeyp
         if len(written) == 2:
             raise UserError("the disk is gone")
 
-    monkeypatch.setattr(classification, "save_model_folder", failing)
+    monkeypatch.setattr(classification_program, "save_model_folder", failing)
     with pytest.raises(UserError, match="the disk is gone"):
         tiny.run(**flags, learning_rate=1e-2)
     tiny.assert_same_bits(tiny.arrays_of(out / "best"), written[0])

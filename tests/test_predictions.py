@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from bert_tf.classification import job
 from bert_tf.errors import UserError
-from bert_tf.training import job
 from tests import tiny
 
 TRAIN = {
@@ -143,7 +143,7 @@ def test_a_task_names_its_rows_as_its_file_does(folder, trained, tmp_path):
 
 
 def test_every_training_logs_its_classes(folder, trained, tmp_path, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     flags = {**TRAIN, "task_name": "sst-2", "model_dir": folder / "model"}
     del flags["text_column"], flags["label_column"]
     data = {"data_dir": tiny.make_sst2(tmp_path / "data"), "write_tfrecord": True}

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import pretraining_growth
 from benchmarks.pretraining_worker import Setup, Variant, make_trainer
-from tests import tiny
+from tests import needs, tiny
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +27,7 @@ def setup(tmp_path_factory):
     return Setup(str(rows), values["output_file"], shape, batch_size=4, seed=3)
 
 
+@needs.tf_models
 def test_both_train_the_same_model_and_count_its_tokens(setup):
     with tiny.eagerly():
         trainers = {

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from bert_tf.training import pretraining
-from bert_tf.training.pretraining_options import PretrainingOptions
+from bert_tf import pretraining
+from bert_tf.pretraining.options import PretrainingOptions
 from tests import tiny
 from tests.killer import Killed, Killer, seeds
 

@@ -122,8 +122,11 @@ def test_an_error_is_one_line(masked, tmp_path):
     ("values", "message"),
     [
         ({}, "--output_folder_dir is required"),
-        ({"output_folder_dir": "{o}"}, "give either --model_dir or --checkpoint"),
-        ({"output_folder_dir": "{o}", "model_dir": "m", "checkpoint": "m"}, "give either"),
+        (
+            {"output_folder_dir": "{o}"},
+            "give one of --model_dir and --checkpoint: the masked model",
+        ),
+        ({"output_folder_dir": "{o}", "model_dir": "m", "checkpoint": "m"}, "give one of"),
         ({"output_folder_dir": "{m}/.", "model_dir": "{m}"}, "holds the model to start from"),
         ({"output_folder_dir": "{m}", "checkpoint": "{m}/bert_model.ckpt"}, "name another folder"),
         ({"threshold": 0.0, "target_sparsity": 0.5}, "exclude each other"),

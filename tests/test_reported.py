@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import tf_keras as keras
 
+from bert_tf import classification, pretraining
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
+from bert_tf.classification.evaluation import Evaluator, TaskEvaluation
 from bert_tf.errors import UserError
+from bert_tf.pretraining.data import HeldOutEvaluation
+from bert_tf.pretraining.options import PretrainingOptions
 from bert_tf.pruning.factorization import factorize
-from bert_tf.training import classification, pretraining
-from bert_tf.training.evaluation import Evaluator, TaskEvaluation
-from bert_tf.training.pretraining_data import HeldOutEvaluation
-from bert_tf.training.pretraining_options import PretrainingOptions
 from bert_tf.training.state import RunState
 from tests import tiny
 

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests import tiny
+from tests import needs, tiny
 
 COMMON = {
     "max_seq_length": 16,
@@ -199,7 +199,7 @@ def test_timestamped_runs_get_a_folder_of_their_own(trained, sst2, tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"precision": "bfloat16", "optimizer": "lamb"},
+        pytest.param({"precision": "bfloat16", "optimizer": "lamb"}, marks=needs.tf_models),
         {"precision": "float16"},
         {"train_token_budget": 64, "gradient_accumulation_steps": 2, "lr_schedule": "noam"},
     ],
@@ -281,7 +281,7 @@ def test_own_files_then_prediction_without_naming_the_columns_again(model, tmp_p
 
 def test_keep_best_and_early_stopping(model, sst2, tmp_path, monkeypatch):
     """The second of the evaluations is the best; patience 2 ends the run at the fourth."""
-    from bert_tf.training.evaluation import Evaluator
+    from bert_tf.classification.evaluation import Evaluator
 
     real, scores, weights = Evaluator.evaluate, iter([0.5, 0.9, 0.6, 0.7, 0.8]), []
 

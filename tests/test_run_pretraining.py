@@ -12,16 +12,16 @@ import time
 
 import numpy as np
 import pytest
-import tf_keras as keras
 
-from bert_tf import files
+from bert_tf import files, pretraining
 from bert_tf.budget import Clock, Rate
 from bert_tf.errors import UserError
-from bert_tf.training import pretraining
-from bert_tf.training.pretraining_data import HeldOutEvaluation
+from bert_tf.pretraining import program
+from bert_tf.pretraining.data import HeldOutEvaluation
+from bert_tf.step_callback import StepCallback
 from bert_tf.training.progress import current_learning_rate
 from bert_tf.training.state import RunState
-from tests import tiny
+from tests import needs, tiny
 
 ROWS = 8  # per update
 EVALUATION, SAVE, FOLDER = 2.0, 1.0, 0.5  # seconds of the test's time
@@ -31,12 +31,11 @@ class Killed(Exception):
     """Stands for the end of the process: nothing catches it."""
 
 
-class Time(keras.callbacks.Callback):
+class Time(StepCallback):
     """The test's time, which updates, evaluations and saves move; keeps what each update had."""
 
     def __init__(self, update=4.0, kill_at=None, terminate_at=None):
         super().__init__()
-        self._supports_tf_logs = True
         self.seconds = 0.0
         self.update, self.kill_at, self.terminate_at = update, kill_at, terminate_at
         self.updates = []  # (update, seconds before it, rate)
@@ -44,17 +43,13 @@ class Time(keras.callbacks.Callback):
     def __call__(self):
         return self.seconds
 
-    def on_train_begin(self, logs=None):
-        self._first = int(self.model.global_step.numpy())
-
-    def on_train_batch_end(self, batch, logs=None):
-        number = self._first + batch
+    def on_steps(self, before, logs):
         rate = current_learning_rate(self.model.optimizer)
-        self.updates.append((number, self.seconds, rate))
+        self.updates.append((before, self.seconds, rate))
         self.seconds += self.update
-        if number == self.kill_at:
+        if before == self.kill_at:
             raise Killed
-        if number == self.terminate_at:
+        if before == self.terminate_at:
             signal.raise_signal(signal.SIGTERM)
 
 
@@ -85,7 +80,7 @@ def run(rows, tmp_path, monkeypatch):
 
     spend(HeldOutEvaluation, "evaluate", EVALUATION)
     spend(RunState, "save", SAVE)
-    spend(pretraining, "save_model_folder", FOLDER)
+    spend(program, "save_model_folder", FOLDER)
     monkeypatch.setattr(HeldOutEvaluation, "measure", lambda _: EVALUATION)
 
     def call(time=None, **values):
@@ -283,7 +278,7 @@ def test_pretraining_goes_on_from_a_model_folder(run, tmp_path, rows):
     del flags["train_batch_size"]
     options = {k: v for k, v in tiny.PRETRAINING.items() if k not in flags}
     options.pop("max_position_embeddings")
-    from bert_tf.training.pretraining_options import PretrainingOptions
+    from bert_tf.pretraining.options import PretrainingOptions
 
     values = {
         **options, "model_dir": str(tmp_path / "first"), "data_dir": str(rows),
@@ -325,7 +320,7 @@ def test_a_marker_fine_tunes_as_it_is(run, tmp_path):
 def test_evaluation_alone_repeats_the_last_one(run, tmp_path, rows):
     results, _ = run(budget="3steps", do_eval=True)
     options = {"do_eval": True, "data_dir": str(rows), "output_dir": str(tmp_path / "run")}
-    from bert_tf.training.pretraining_options import PretrainingOptions
+    from bert_tf.pretraining.options import PretrainingOptions
 
     alone = pretraining.run(PretrainingOptions(given=frozenset(options), **options))
     found, expected = (r["metrics"]["validation"] for r in (alone, results))
@@ -337,7 +332,8 @@ def test_evaluation_alone_repeats_the_last_one(run, tmp_path, rows):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"precision": "float16"}, {"precision": "bfloat16"}, {"optimizer": "lamb"},
+    [{"precision": "float16"}, {"precision": "bfloat16"},
+     pytest.param({"optimizer": "lamb"}, marks=needs.tf_models),
      {"lr_schedule": "cosine", "minimum_learning_rate": 1e-3, "norm_position": "pre"}],
     ids=str,
 )  # fmt: skip
@@ -400,8 +396,8 @@ def test_googles_records_and_flags(run, tmp_path):
 
 
 def test_a_probe_says_what_the_budget_buys(rows, tmp_path):
-    from bert_tf.training import probe
-    from bert_tf.training.pretraining_options import PretrainingOptions
+    from bert_tf.pretraining import probe
+    from bert_tf.pretraining.options import PretrainingOptions
 
     values = {
         "probe": True, "probe_shapes": "1x16,2x16", "probe_seconds": 0.1, "budget": "1h",
@@ -459,7 +455,7 @@ def test_a_budget_too_short_for_one_update_is_refused(run, tmp_path):
 
 def test_rows_of_another_vocabulary_are_refused(run, tmp_path):
     model = tiny.make_model(tmp_path / "model", tokens=[*tiny.TOKENS[:-1], "##x"])
-    from bert_tf.training.pretraining_options import PretrainingOptions
+    from bert_tf.pretraining.options import PretrainingOptions
 
     data = tiny.make_rows(tmp_path / "data")
     values = {

@@ -166,7 +166,7 @@ def make_mnli(folder, count=18):
 
 def options(**values):
     """`ClassifierOptions` as the command line makes them: what is named here counts as given."""
-    from bert_tf.training.options import ClassifierOptions
+    from bert_tf.classification.options import ClassifierOptions
 
     values = {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in values.items()}
     return ClassifierOptions(given=frozenset(values), **values)
@@ -174,7 +174,7 @@ def options(**values):
 
 def run(**values):
     """Runs the program in this process; returns the content of results.json."""
-    from bert_tf.training import classification
+    from bert_tf import classification
 
     return classification.run(options(**values))
 
@@ -265,7 +265,7 @@ def make_rows(folder, documents=120, seq_length=16, validation_fraction=0.1):
 
 def pretraining_options(**values):
     """`PretrainingOptions` of a tiny model; what is named here counts as given."""
-    from bert_tf.training.pretraining_options import PretrainingOptions
+    from bert_tf.pretraining.options import PretrainingOptions
 
     values = {**PRETRAINING, **values}
     values = {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in values.items()}
@@ -274,7 +274,7 @@ def pretraining_options(**values):
 
 def pretrain(**values):
     """Runs run_pretraining.py's work in this process; returns the content of results.json."""
-    from bert_tf.training import pretraining
+    from bert_tf import pretraining
 
     return pretraining.run(pretraining_options(**values))
 

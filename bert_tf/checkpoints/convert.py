@@ -3,6 +3,7 @@
 from bert_tf.checkpoints import forms, head, huggingface, model_folder, shapes, tf_models
 from bert_tf.checkpoints.report import LoadReport
 from bert_tf.errors import UserError
+from bert_tf.packages import require_tf_models
 
 FORMATS = ("google", "huggingface", "tf_models")
 _FORMS = {
@@ -44,10 +45,13 @@ def check_output(output, output_format="google"):
     """Refuses a folder that must not be written, before any work, see `forms.check_output`.
 
     Raises:
-      UserError: unknown format, or `output` holds anything but an earlier output of that format.
+      UserError: unknown format, one that needs tf-models-official where that is not installed, or
+        `output` holds anything but an earlier output of that format.
     """
     if output_format not in FORMATS:
         raise UserError(f"output_format must be one of {', '.join(FORMATS)}, not {output_format!r}")
+    if output_format == "tf_models":
+        require_tf_models("--output_format=tf_models")
     forms.check_output(output, _FORMS[output_format], "output")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from bert_tf.checkpoints import bundle, finite, object_graph, shapes
 from bert_tf.config import BertConfig
 from bert_tf.errors import UserError
+from bert_tf.packages import require_tf_models
 
 _EMBEDDINGS = {
     "_embedding_layer/embeddings": "word_embeddings",
@@ -93,8 +94,8 @@ def read(prefix, config=None):
     return config, arrays, left
 
 
-def _encoder_places(graph):
-    """Returns ({Google name: node}, number of heads) of the one encoder in the graph."""
+def _encoder_parts(graph):
+    """Returns ({attribute: node}, [node of a layer]) of the one encoder in the graph."""
     encoders = graph.find("_transformer_layers", "_embedding_layer", "_pooler_layer")
     old_style = [] if encoders else _old_encoders(graph)
     if len(encoders) + len(old_style) != 1:
@@ -108,6 +109,12 @@ def _encoder_places(graph):
         layers = [layer_list[str(i)] for i in range(len(layer_list))]
     else:
         parts, layers = old_style[0]
+    return parts, layers
+
+
+def _encoder_places(graph):
+    """Returns ({Google name: node}, number of heads) of the one encoder in the graph."""
+    parts, layers = _encoder_parts(graph)
     if "_embedding_projection" in parts:
         raise UserError(f"{graph.prefix}: the encoder's embeddings are narrower than its layers")
     places = {}
@@ -225,11 +232,10 @@ def write(prefix, config, arrays):
       {name: reason} of the arrays that the library's models have no place for.
 
     Raises:
-      UserError: the model cannot be represented, or the files cannot be written.
+      UserError: the model cannot be represented, tf-models-official is not installed, or the files
+        cannot be written.
     """
     import tensorflow as tf
-
-    from bert_tf.checkpoints import tf_models_objects
 
     shapes.check_representable(config, arrays, "a tf-models-official checkpoint")
     shapes.check_shapes(config, arrays, prefix)
@@ -238,6 +244,9 @@ def write(prefix, config, arrays):
         raise UserError(
             f"{prefix}: the model has no pooler, which tf-models-official's encoders always have"
         )
+    require_tf_models(f"{prefix}: writing a tf-models-official checkpoint")
+    from bert_tf.checkpoints import tf_models_objects
+
     config, arrays = shapes.with_biases(config, arrays)
     objects, placed = tf_models_objects.build(config, arrays)
     with bundle.atomic_prefix(prefix) as temporary:

@@ -3,6 +3,7 @@
 import tf_keras as keras
 from official.nlp.modeling import layers, models, networks
 
+from bert_tf import keras_internals
 from bert_tf.checkpoints import names
 
 _ACTIVATIONS = {
@@ -78,28 +79,14 @@ def encoder_variables(encoder):
 
     The variables keep the library's shapes: attention kernels are three-dimensional.
     """
-    places = {}
+    tables, norm = keras_internals.embeddings_of_official_encoder(encoder)
+    places = {f"bert/embeddings/{name}": [table] for name, table in tables.items()}
+    places.update(_norm("bert/embeddings/LayerNorm", norm))
     for i, layer in enumerate(encoder.transformer_layers):
-        scope = f"bert/encoder/layer_{i}"
-        attention = layer._attention_layer
-        places.update(_dense(f"{scope}/attention/self/query", attention._query_dense))
-        places.update(_dense(f"{scope}/attention/self/key", attention._key_dense))
-        places.update(_dense(f"{scope}/attention/self/value", attention._value_dense))
-        places.update(_dense(f"{scope}/attention/output/dense", attention._output_dense))
-        places.update(_norm(f"{scope}/attention/output/LayerNorm", layer._attention_layer_norm))
-        places.update(_dense(f"{scope}/intermediate/dense", layer._intermediate_dense))
-        places.update(_dense(f"{scope}/output/dense", layer._output_dense))
-        places.update(_norm(f"{scope}/output/LayerNorm", layer._output_layer_norm))
-    return {
-        "bert/embeddings/word_embeddings": [encoder._embedding_layer.embeddings],
-        "bert/embeddings/token_type_embeddings": [encoder._type_embedding_layer.embeddings],
-        "bert/embeddings/position_embeddings": [
-            encoder._position_embedding_layer._position_embeddings
-        ],
-        **_norm("bert/embeddings/LayerNorm", encoder._embedding_norm_layer),
-        **places,
-        **_dense("bert/pooler/dense", encoder.pooler_layer),
-    }
+        for name, part in keras_internals.parts_of_official_layer(layer).items():
+            variables = _norm if name.endswith("LayerNorm") else _dense
+            places.update(variables(f"bert/encoder/layer_{i}/{name}", part))
+    return {**places, **_dense("bert/pooler/dense", encoder.pooler_layer)}
 
 
 def _build_pretrainer(config, encoder, arrays):

@@ -6,8 +6,14 @@ Example:
   >>> model.fit(dataset, epochs=4, callbacks=[AutoFreeze(num_intervals=20, percentile=50)])
 """
 
-from bert_tf.freezing.activation_cache import ActivationCache, CacheConfig
-from bert_tf.freezing.autofreeze import AutoFreeze
-from bert_tf.freezing.freeze import freeze
+from bert_tf.lazy import importer
 
-__all__ = ["ActivationCache", "AutoFreeze", "CacheConfig", "freeze"]
+__getattr__ = importer(
+    __name__,
+    {
+        "ActivationCache": "activation_cache",
+        "AutoFreeze": "autofreeze",
+        "CacheConfig": "activation_cache",
+        "freeze": "layers",
+    },
+)

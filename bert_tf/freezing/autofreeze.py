@@ -5,23 +5,25 @@ import json
 import math
 import pathlib
 
-import tf_keras as keras
 from absl import logging
 
 from bert_tf import files
-from bert_tf.freezing import freeze as freezing
+from bert_tf.freezing import layers
 from bert_tf.freezing.monitor import GradientMonitor
 from bert_tf.freezing.rule import GradientChange
+from bert_tf.training.lever import Lever
+from bert_tf.training.update import UpdatedModel
 
 GUARDS = ("off", "stop", "unfreeze")
 
 
-class AutoFreeze(keras.callbacks.Callback):
+class AutoFreeze(Lever):
     """Tests at the end of each interval which layers to freeze, and freezes them.
 
-    Works in `fit` of any Keras model with one `BertEncoder`. No model or optimizer is made anew:
-    live layers keep their optimizer state, so the loss goes on where it was; the training step is
-    traced once more per freeze.
+    Works as a callback in `fit` of any Keras model with one `BertEncoder`; of an `UpdatedModel` it
+    becomes a lever, which sees the gradients of the whole batch before they are clipped. No model
+    or optimizer is made anew: live layers keep their optimizer state, so the loss goes on where it
+    was; the training step is traced once more per freeze.
 
     Args:
       num_intervals: tests over the whole training (AutoFreeze: 20). An interval is
@@ -50,6 +52,8 @@ class AutoFreeze(keras.callbacks.Callback):
       >>> model.fit(dataset, epochs=4, callbacks=[AutoFreeze(num_intervals=20, percentile=50)])
     """
 
+    name = "autofreeze"
+
     def __init__(
         self,
         num_intervals=20,
@@ -73,7 +77,6 @@ class AutoFreeze(keras.callbacks.Callback):
             raise ValueError(f"percentile={percentile}: expected 0 to 100")
         if guard not in GUARDS:
             raise ValueError(f"guard={guard!r}: expected one of {', '.join(GUARDS)}")
-        self._supports_tf_logs = True  # else Keras reads every log at every step
         self.num_intervals = num_intervals
         self.metric = metric
         self.policy = policy or GradientChange(percentile, max_frozen_layers)
@@ -91,38 +94,43 @@ class AutoFreeze(keras.callbacks.Callback):
         self._reference = None
         self._best = None
         self._monitor = None
-        self._step = 0
 
     def set_model(self, model):
         """Finds the encoder; Keras calls it before training begins."""
         if getattr(self, "model", None) is not model:
             super().set_model(model)
-            encoder = freezing.find_encoder(model)
+            encoder = layers.find_encoder(model)
             self.frozen = encoder.gradient_start or 0
             if self.policy.needs_gradients:
                 with model.distribute_strategy.scope():
-                    summed = hasattr(model, "gradient_monitor")
+                    summed = isinstance(model, UpdatedModel)
                     self._monitor = GradientMonitor(encoder, self.metric, summed)
                     self._monitor.build(self.frozen)
-        if self._monitor and _watch(model, self._monitor):
-            model.train_function = None  # what an earlier `fit` traced has no monitor
+        if not self._monitor:
+            return
+        if not isinstance(model, UpdatedModel):
+            if _watch(model.optimizer, self._monitor):
+                model.train_function = None  # what an earlier `fit` traced has no monitor
+        elif self not in model.levers:
+            model.add_lever(self)
+
+    def update(self, step, own, weights, applied):
+        """Shows the monitor an update's gradients."""
+        if weights:
+            self._monitor.update(*zip(*weights, strict=True))
+        return {}
 
     def on_train_begin(self, logs=None):
-        self._step = self._first_step = self._global_step()
+        super().on_train_begin(logs)
         # Another `fit` is another training, unless the whole one's length was given.
-        self._origin = 0 if self.total_steps else self._step
+        self._origin = 0 if self.total_steps else self.step
         steps = self.total_steps or self._steps_of_fit()
         self._interval = max(1, steps // self.num_intervals)
         self._total = self._origin + steps
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._first_step = self._step
-
-    def on_train_batch_end(self, batch, logs=None):
-        # Under steps_per_execution `batch` is the last of several.
-        before, self._step = self._step, self._first_step + batch + 1
-        done, step = before - self._origin, self._step - self._origin
-        if self.stopped or self._step >= self._total:
+    def on_steps(self, before, logs):
+        done, step = before - self._origin, self.step - self._origin
+        if self.stopped or self.step >= self._total:
             return
         if not self.policy.due(done, step, self._interval):
             return
@@ -135,7 +143,7 @@ class AutoFreeze(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         value = (logs or {}).get(self.guard_metric)
         if value is not None:
-            self.on_evaluation(self._step, float(value))
+            self.on_evaluation(self.step, float(value))
 
     def on_evaluation(self, step, value):
         """Tells the guard a dev metric (higher is better) of the weights at `step`."""
@@ -177,15 +185,15 @@ class AutoFreeze(keras.callbacks.Callback):
 
     def _test(self):
         norms = self._monitor.take() if self._monitor else None
-        decision = self.policy.decide(self._step, self._reference, norms, self.frozen)
+        decision = self.policy.decide(self.step, self._reference, norms, self.frozen)
         # A policy without gradients only needs to know that there was a test before.
         self._reference = norms or []
         if decision.frozen != self.frozen:
-            logging.info("step %d: %d encoder layers are frozen", self._step, decision.frozen)
+            logging.info("step %d: %d encoder layers are frozen", self.step, decision.frozen)
             self._freeze(decision.frozen)
         self._record(
             {
-                "step": self._step,
+                "step": self.step,
                 "norms": norms,
                 "etas": decision.etas,
                 "threshold": decision.threshold,
@@ -196,7 +204,7 @@ class AutoFreeze(keras.callbacks.Callback):
     def _freeze(self, count):
         keep_slots = self.guard == "unfreeze"
         with self.model.distribute_strategy.scope():
-            freezing.freeze(self.model, count, keep_slots)
+            layers.freeze(self.model, count, keep_slots)
             if self._monitor:
                 self._monitor.build(count)
         self.frozen = count
@@ -225,10 +233,6 @@ class AutoFreeze(keras.callbacks.Callback):
             )
         return steps * epochs
 
-    def _global_step(self):
-        step = getattr(self.model, "global_step", None)
-        return self._step if step is None else int(step.numpy())
-
 
 def _json_able(value):
     """The value, None in place of numbers that JSON does not have."""
@@ -237,13 +241,9 @@ def _json_able(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _watch(model, monitor):
-    """Shows the monitor every update's gradients; returns False if it sees them already."""
-    if hasattr(model, "gradient_monitor"):
-        known = model.gradient_monitor is monitor
-        model.gradient_monitor = monitor
-        return not known
-    optimizer, apply_gradients = model.optimizer, model.optimizer.apply_gradients
+def _watch(optimizer, monitor):
+    """Shows the monitor what the optimizer is given; returns False if it sees that already."""
+    apply_gradients = optimizer.apply_gradients
     if hasattr(apply_gradients, "monitor"):  # an earlier callback's
         if apply_gradients.monitor is monitor:
             return False

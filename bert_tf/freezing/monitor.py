@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from flop.pruner import all_finite
+from bert_tf.training.optimization import all_finite
 
 METRICS = ("signed_sum", "norm_sum")
 

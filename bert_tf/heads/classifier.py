@@ -6,6 +6,25 @@ import tf_keras as keras
 from bert_tf.encoder.dropout import Dropout
 
 
+def example_losses(labels, logits, regression=False):
+    """Returns float32 losses [batch]: cross-entropy of int labels, or squared error.
+
+    Args:
+      labels: int [batch], or float [batch] with `regression`.
+      logits: float32 [batch, num_outputs].
+      regression: squared error on the first output instead of cross-entropy.
+
+    Raises:
+      ValueError: the labels are no vector: [batch, 1] would be compared with all outputs.
+    """
+    labels = tf.convert_to_tensor(labels)
+    if labels.shape.rank not in (1, None):
+        raise ValueError(f"labels of shape {labels.shape}: expected [batch]")
+    if regression:
+        return tf.square(tf.cast(labels, tf.float32) - logits[:, 0])
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+
+
 class ClassifierHead(keras.layers.Layer):
     """logits = dropout(pooled) output_weights' + output_bias, in float32.
 

@@ -1,5 +1,6 @@
 """The rows or passages that a factorisation goes by, and the statistics of a model on them."""
 
+import dataclasses
 import pathlib
 import random
 import tempfile
@@ -8,16 +9,27 @@ from absl import logging
 
 from bert_tf.checkpoints import head_matching
 from bert_tf.checkpoints.model_tokenizer import tokenizer_of
+from bert_tf.data import inputs
 from bert_tf.data.examples import Examples
 from bert_tf.data.features import build_features
+from bert_tf.data.options import InputOptions
 from bert_tf.data.pretraining.text import TextReader
 from bert_tf.errors import UserError
 from bert_tf.pruning.statistics import collect
-from bert_tf.training import inputs
-from bert_tf.training.options import ClassifierOptions
 
 DEFAULT_LENGTH = 128
 _LABELLED = ("fisher", "two_sided")
+
+
+@dataclasses.dataclass(kw_only=True)
+class _TrainingRows(InputOptions):
+    """The flags of a program that reads the training rows of a task."""
+
+    given: frozenset = frozenset()
+    do_train: bool = True
+    do_eval: bool = False
+    do_predict: bool = False
+    pad_to_max_length: bool = False
 
 
 def statistics_of_task(model, method, flags, *, examples=1280, max_seq_length=None, seed=42):
@@ -27,7 +39,7 @@ def statistics_of_task(model, method, flags, *, examples=1280, max_seq_length=No
       model: dense `LoadedModel`; for `fisher` and `two_sided` with the task's classifier. Without
         one, `whitened` runs the encoder alone.
       method: `fisher`, `whitened` or `two_sided`.
-      flags: {name: value} of `ClassifierOptions` that say which task and where its files are:
+      flags: {name: value} of `InputOptions` that say which task and where its files are:
         `data_dir`, `task_name` (the model's own if absent), or those of a custom task, and
         `do_lower_case`.
       examples: rows to use, drawn at random.
@@ -53,10 +65,7 @@ def statistics_of_task(model, method, flags, *, examples=1280, max_seq_length=No
     length = max_seq_length or (model.task or {}).get("max_seq_length", DEFAULT_LENGTH)
     given = frozenset({*flags, "max_seq_length"})
     truncation = (model.task or {}).get("truncation", "head")
-    options = ClassifierOptions(
-        do_train=True, model_dir=model.source, max_seq_length=length, truncation=truncation,
-        given=given, **flags,
-    )  # fmt: skip
+    options = _TrainingRows(max_seq_length=length, truncation=truncation, given=given, **flags)
     task = inputs.task_of(options, model)
     classifier = head_matching.matched(model, task)
     if method in _LABELLED:

@@ -13,7 +13,7 @@ from bert_tf.data.batching import train_plan
 from bert_tf.data.pipeline import make_dataset
 from bert_tf.encoder import BertEncoder, Dense
 from bert_tf.errors import UserError
-from bert_tf.training.model import SequenceClassifier
+from bert_tf.heads import ClassifierHead, example_losses
 from flop.decomposition import Statistics
 
 TOKEN_BUDGET = 4096
@@ -98,12 +98,14 @@ def _build(config, recorder, labels, store):
 
         return forward, encoder.trainable_variables
     regression = np.issubdtype(store.labels.dtype, np.floating)
-    model = SequenceClassifier(config, labels, regression=regression, encoder=encoder)
+    head = ClassifierHead(labels, config.hidden_size)
 
     def losses(inputs, targets):
-        return model.example_losses(targets, model(inputs, training=False))
+        hidden = encoder.embed(inputs["input_word_ids"], inputs["input_type_ids"])
+        sequence, _ = encoder.transform(hidden, inputs["input_mask"], first_token_only=True)
+        return example_losses(targets, head(encoder.pool(sequence)), regression)
 
-    return losses, encoder.trainable_variables + model.classifier.trainable_variables
+    return losses, encoder.trainable_variables + head.trainable_variables
 
 
 def _run(forward, recorder, sums, dataset, plan, needs):

@@ -12,6 +12,7 @@ import tf_keras as keras
 
 from bert_tf import locks
 from bert_tf.errors import UserError
+from bert_tf.packages import require_tf_models
 from bert_tf.training.allocator import keep_freed_memory
 from bert_tf.training.run_options import STRATEGIES
 
@@ -39,22 +40,25 @@ def set_precision(precision):
 
 
 def make_strategy(name="off", num_gpus=None, tpu=None):
-    """Returns a `tf.distribute.Strategy`, through tf-models-official; None for `off`.
+    """Returns a `tf.distribute.Strategy`; None for `off`.
 
     Call it before TensorFlow's first operation: devices and clusters cannot change after it.
 
     Args:
       name: one of `STRATEGIES`. `multi_worker_mirrored` reads the cluster from TF_CONFIG.
       num_gpus: GPUs to use on this machine, 0 for the CPU; all of them when None.
-      tpu: TPU address, for `tpu`.
+      tpu: TPU address, for `tpu`, which tf-models-official connects to.
 
     Raises:
-      UserError: unknown name, TF_CONFIG missing or wrong, or more GPUs asked for than there are.
+      UserError: unknown name, TF_CONFIG missing or wrong, more GPUs asked for than there are, or
+        `tpu` without tf-models-official.
     """
     if name not in STRATEGIES:
         raise UserError(f"--distribution_strategy={name}: expected one of {', '.join(STRATEGIES)}")
     if name == "off":
         return None
+    if name == "tpu":
+        require_tf_models("--distribution_strategy=tpu")
     if name == "multi_worker_mirrored":
         _check_tf_config(os.environ.get("TF_CONFIG", ""))
     gpus = tf.config.list_physical_devices("GPU")
@@ -76,9 +80,16 @@ def make_strategy(name="off", num_gpus=None, tpu=None):
 @functools.cache
 def _create(name, num_gpus, tpu):
     """The strategy; one per process: a second one's collectives would collide with it."""
-    from official.common import distribute_utils  # slow to import; only distributed runs need it
+    if name == "tpu":
+        from official.common import distribute_utils
 
-    return distribute_utils.get_distribution_strategy(name, num_gpus=num_gpus, tpu_address=tpu)
+        return distribute_utils.get_distribution_strategy(name, tpu_address=tpu)
+    if name == "multi_worker_mirrored":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    devices = [f"device:GPU:{i}" for i in range(num_gpus)] or ["device:CPU:0"]
+    if name == "one_device":
+        return tf.distribute.OneDeviceStrategy(devices[0])
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def check_flags(strategy, options):
@@ -107,9 +118,16 @@ def scope(strategy):
     return strategy.scope() if strategy else contextlib.nullcontext()
 
 
+def _several_workers(strategy):
+    """Whether some of the strategy's replicas are those of other processes."""
+    if strategy is None:
+        return False
+    return strategy.num_replicas_in_sync > len(strategy.extended.worker_devices)
+
+
 def is_chief(strategy):
     """True where files are written: everywhere but on the other workers of a cluster."""
-    if strategy is None or not strategy.extended._in_multi_worker_mode():
+    if not _several_workers(strategy):
         return True
     resolver = strategy.cluster_resolver
     return resolver.task_type in (None, "chief") or (
@@ -124,7 +142,7 @@ def value_of_chief(strategy, value):
 
     With one process it is `value`. Every worker of a cluster has to call it.
     """
-    if strategy is None or not strategy.extended._in_multi_worker_mode():
+    if not _several_workers(strategy):
         return value
     value = tf.constant(value if is_chief(strategy) else 0, tf.int64)
 
@@ -167,7 +185,7 @@ class ChiefValues:
 
     def __init__(self, strategy, count):
         self._strategy = strategy
-        self._alone = strategy is None or not strategy.extended._in_multi_worker_mode()
+        self._alone = not _several_workers(strategy)
         self._chief = is_chief(strategy)
         if self._alone:
             return
@@ -181,7 +199,7 @@ class ChiefValues:
 
             return strategy.run(add)
 
-        self._local = strategy.num_replicas_in_sync // strategy.extended._num_workers
+        self._local = len(strategy.extended.worker_devices)
         self._total = total
 
     def read(self, values, flag=False):

@@ -1,5 +1,6 @@
 """train_and_evaluate: Google's workflow (checkpoint, evaluate, resume) around Keras' `fit`."""
 
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -8,12 +9,13 @@ import tf_keras as keras
 from absl import logging
 
 from bert_tf.errors import UserError
+from bert_tf.step_callback import StepCallback
 from bert_tf.training import distribution, results
 from bert_tf.training.best import BestModel
-from bert_tf.training.evaluation import report_names, require_finite, write_eval_results
 from bert_tf.training.progress import ProgressBar
+from bert_tf.training.results import report_names, require_finite, write_eval_results
 from bert_tf.training.rhythm import EverySteps
-from bert_tf.training.specs import EvalSpec, Result, RunConfig, TrainSpec
+from bert_tf.training.specs import Result, RunConfig, TrainSpec
 from bert_tf.training.state import RunState
 from bert_tf.training.summaries import Summaries, TrainSummaries
 
@@ -21,7 +23,7 @@ from bert_tf.training.summaries import Summaries, TrainSummaries
 def train_and_evaluate(
     model,
     train_spec: TrainSpec,
-    eval_spec: EvalSpec | None,
+    eval_spec,
     run_config: RunConfig,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     summaries: Summaries | None = None,
@@ -30,7 +32,8 @@ def train_and_evaluate(
 
     Args:
       model: compiled `UpdatedModel`, initialised; a checkpoint in output_dir wins over it.
-      train_spec, eval_spec, run_config: see their classes; eval_spec None evaluates nothing.
+      train_spec, run_config: see their classes.
+      eval_spec: object whose `build` (model) returns what evaluates it; None evaluates nothing.
       callbacks: more Keras callbacks, called before the checkpoint is written.
       summaries: where the chief's events go, for callbacks that write some too; None makes one.
 
@@ -40,11 +43,11 @@ def train_and_evaluate(
     Raises:
       UserError: the run in output_dir is another one, or a file cannot be written.
     """
-    strategy, freezing = run_config.strategy, run_config.freezing
+    strategy, levers = run_config.strategy, run_config.levers
     chief = distribution.is_chief(strategy)
     state = RunState(
-        run_config.output_dir, model, run_config.identity, chief, freezing,
-        run_config.keep_checkpoints, run_config.data,
+        run_config.output_dir, model, run_config.identity, chief, levers,
+        run_config.keep_checkpoints, run_config.data, run_config.identity_defaults,
     )  # fmt: skip
     with distribution.scope(strategy):  # restoring creates the optimizer's slots
         step = state.restore()
@@ -55,7 +58,8 @@ def train_and_evaluate(
     rhythm = run_config.rhythm or EverySteps(run_config.save_checkpoints_steps, train_spec.steps)
     reports = _reports(train_spec, step, summaries, rhythm, run_config) if chief else []
     checkpoints = CheckpointAndEvaluate(state, eval_spec, run_config, rhythm, summaries, reports)
-    everyone = [*reports, *callbacks, *([freezing] if freezing else []), checkpoints]
+    more_callbacks = [x for lever in levers for x in lever.callbacks()]
+    everyone = [*reports, *callbacks, *more_callbacks, *levers, checkpoints]
     first, more = step, checkpoints.begin()
     while more:
         stage = train_spec.stage(model)
@@ -70,6 +74,8 @@ def train_and_evaluate(
         step = int(model.global_step.numpy())
         # From a change of the stage on the batches are other ones: `fit` ends and begins anew.
         more = train_spec.stage(model) != stage and checkpoints.goes_on(step)
+    for lever in levers:
+        lever.close()
     examples = sum(train_spec.examples(done) for done in range(first, step))
     return checkpoints.result(examples)
 
@@ -86,7 +92,7 @@ def _reports(spec, start, summaries, rhythm, run_config):
     ]
 
 
-class CheckpointAndEvaluate(keras.callbacks.Callback):
+class CheckpointAndEvaluate(StepCallback):
     """After each update does what the rhythm says is due: evaluate, write markers, save, stop.
 
     The evaluation's outcome is part of the saved state, so a run killed in between evaluates
@@ -95,7 +101,6 @@ class CheckpointAndEvaluate(keras.callbacks.Callback):
 
     def __init__(self, state, eval_spec, run_config, rhythm, summaries, reports):
         super().__init__()
-        self._supports_tf_logs = True
         self.state = state
         self.run_config = run_config
         self.rhythm = rhythm
@@ -129,22 +134,18 @@ class CheckpointAndEvaluate(keras.callbacks.Callback):
         self._do_all(step, {}, [])
         return not self._stopped and not self.rhythm.ended(step)
 
-    def on_train_begin(self, logs=None):
-        self._initial_step = int(self.model.global_step.numpy())
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.rhythm.updated(logs or {})
-        self._do_all(self._initial_step + batch + 1, logs or {}, self.reports)
+    def on_steps(self, before, logs):
+        self.rhythm.updated(logs)
+        self._do_all(self.step, logs, self.reports)
 
     def _do_all(self, step, logs, reports):
         while not self._stopped and (due := self.rhythm.due(step)):
             if due.save or due.markers:
                 self._require_finite(step, logs)
-            for report in reports:  # this is not training time
-                report.on_test_begin()
-            self._do(due, step)
-            for report in reports:
-                report.on_test_end()
+            with contextlib.ExitStack() as pauses:
+                for report in reports:
+                    pauses.enter_context(report.paused())
+                self._do(due, step)
 
     def _do(self, due, step):
         if due.evaluate and self.evaluation:
@@ -228,9 +229,10 @@ class CheckpointAndEvaluate(keras.callbacks.Callback):
             return
         require_finite(metrics, f"step {step}")
         self._record(step, metrics)
-        self._compare_with_best(self._described(step, metrics))
-        if self.run_config.freezing:
-            self.run_config.freezing.on_evaluation(step, first[self.evaluation.metric])
+        evaluation = self._described(step, metrics)
+        self._compare_with_best(evaluation)
+        for lever in self.run_config.levers:
+            lever.evaluated(step, metrics, evaluation["value"])
         self._stopped = self._waited_too_long()
         if self._stopped:
             logging.info("stopping early at step %d: %s", step, self._stopped)
@@ -267,7 +269,7 @@ class CheckpointAndEvaluate(keras.callbacks.Callback):
             self._best.keep(evaluation)
 
     def _may_be_best(self):
-        return self.run_config.may_be_best is None or self.run_config.may_be_best()
+        return all(lever.may_be_best() for lever in self.run_config.levers)
 
     def _is_better(self, evaluation, other):
         sign = 1 if self.evaluation.higher_is_better else -1

@@ -5,7 +5,9 @@ import platform
 import tensorflow as tf
 import tf_keras as keras
 
+from bert_tf import keras_internals
 from bert_tf.errors import UserError
+from bert_tf.packages import require_tf_models
 
 # Regular expressions searched in variable names; "bias" also covers output_bias.
 NO_WEIGHT_DECAY = ("LayerNorm", "layer_norm", "bias")
@@ -31,7 +33,7 @@ def _dense(gradient, variable):
 
 
 @keras.utils.register_keras_serializable("bert_tf")
-class AdamW(keras.optimizers.Optimizer):
+class AdamW(keras_internals.SlotOptimizer):
     """Adam with decoupled weight decay:
 
         m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2
@@ -53,6 +55,8 @@ class AdamW(keras.optimizers.Optimizer):
       name: the optimizer's name.
     """
 
+    slot_names = ("m", "v")
+
     def __init__(
         self,
         learning_rate=5e-5,
@@ -64,11 +68,8 @@ class AdamW(keras.optimizers.Optimizer):
         exclude_from_weight_decay=NO_WEIGHT_DECAY,
         fused=True,
         name="AdamW",
-        **kwargs,
     ):
-        # jit_compile would compile one kernel per variable on a GPU; Adam's own is fused there.
-        super().__init__(name=name, jit_compile=False, **kwargs)
-        self._learning_rate = self._build_learning_rate(learning_rate)
+        super().__init__(learning_rate, name)
         self.weight_decay = weight_decay
         self.beta_1 = beta_1
         self.beta_2 = beta_2
@@ -79,19 +80,9 @@ class AdamW(keras.optimizers.Optimizer):
         # TensorFlow for Apple silicon has no XLA for the CPU.
         self._xla = fused and (platform.system(), platform.machine()) != ("Darwin", "arm64")
 
-    def build(self, var_list):
-        """Creates the slots m and v, zeros of each variable's shape."""
-        super().build(var_list)
-        if getattr(self, "_built", False):
-            return
-        self._m = [self.add_variable_from_reference(v, "m") for v in var_list]
-        self._v = [self.add_variable_from_reference(v, "v") for v in var_list]
-        self._built = True
-
     def update_step(self, gradient, variable):
         """Updates one variable and its slots; `gradient` is a tensor or tf.IndexedSlices."""
-        index = self._index_dict[self._var_key(variable)]
-        m, v = self._m[index], self._v[index]
+        m, v = self.slots_of(variable)
         gradient = _dense(gradient, variable)
         lr = tf.cast(self.learning_rate, tf.float32)
         power_1 = power_2 = tf.constant(0.0)
@@ -100,7 +91,7 @@ class AdamW(keras.optimizers.Optimizer):
             power_1, power_2 = tf.pow(self.beta_1, t), tf.pow(self.beta_2, t)
         # m_hat / (sqrt(v_hat) + epsilon), with the corrections moved out of the large tensors.
         epsilon = self.epsilon * tf.sqrt(1.0 - power_2)
-        if self.weight_decay and self._use_weight_decay(variable):
+        if self.weight_decay and self.is_decayed(variable):
             # After the gradient, when nothing reads the variable any more: else it is copied first.
             with tf.control_dependencies([gradient]):
                 self._decay(variable, 1.0 - lr * self.weight_decay)
@@ -129,23 +120,14 @@ class AdamW(keras.optimizers.Optimizer):
         else:
             variable.assign(variable * factor)
 
-    def _apply_weight_decay(self, variables):
-        """Nothing: the base class's separate pass over all variables is part of `update_step`."""
-
-    def _deduplicate_sparse_grad(self, grads):
-        """Nothing: making a sparse gradient dense adds up the repeated rows."""
-        return grads
-
     def get_config(self):
         return {
-            "name": self.name,
-            "learning_rate": self._serialize_hyperparameter(self._learning_rate),
+            **super().get_config(),
             "weight_decay": self.weight_decay,
             "beta_1": self.beta_1,
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
             "bias_correction": self.bias_correction,
-            "exclude_from_weight_decay": list(self._exclude_from_weight_decay_names),
             "fused": self.fused,
         }
 
@@ -179,6 +161,16 @@ def clip_by_global_norm(grads, clip_norm, finite=None):
     return [_scaled(g, scale) for g in grads], norm
 
 
+def all_finite(gradients):
+    """Returns a bool scalar: whether no number of the gradients is infinite or NaN.
+
+    Args:
+      gradients: list of tensors, `tf.IndexedSlices` and None.
+    """
+    values = [g.values if isinstance(g, tf.IndexedSlices) else g for g in gradients]
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in values if x is not None])
+
+
 def _unique_rows(slices):
     """Returns the same gradient with each row once."""
     rows, place = tf.unique(slices.indices)
@@ -204,6 +196,7 @@ def current_learning_rate(optimizer):
 
 
 def _lamb(learning_rate, weight_decay, epsilon, beta_1, beta_2):
+    require_tf_models("--optimizer=lamb")
     from official.modeling.optimization import lamb
 
     return lamb.LAMB(
@@ -230,7 +223,7 @@ def create_slots(optimizer, variables):
     if isinstance(optimizer, keras.optimizers.Optimizer):
         optimizer.build(variables)
     else:
-        optimizer._create_all_weights(variables)
+        keras_internals.create_legacy_slots(optimizer, variables)
 
 
 def make_optimizer(
@@ -256,7 +249,7 @@ def make_optimizer(
       precision: of the training; `float16` scales the loss.
 
     Raises:
-      UserError: unknown name, or LAMB without bias correction.
+      UserError: unknown name, LAMB without bias correction, or without tf-models-official.
     """
     if name not in ("adamw", "lamb"):
         raise UserError(f"--optimizer={name}: unknown; expected one of adamw, lamb")

@@ -6,56 +6,36 @@ import sys
 import time
 
 import numpy as np
-import tf_keras as keras
 
+from bert_tf.step_callback import StepCallback
 from bert_tf.training.optimization import current_learning_rate
 
 
-class StepCallback(keras.callbacks.Callback):
-    """A callback that knows the step and sums up what happened since it last reported.
+class Reporter(StepCallback):
+    """A callback that sums up what happened since it last reported.
 
     `logs["loss"]` must be the mean loss of the steps that just ran, as a `train_step` that returns
-    the batch's own loss gives it. The logs are kept as tensors and read when reported, so that the
-    device is not waited for at each step. Evaluation inside `fit` does not count as training time.
+    the batch's own loss gives it. The logs are kept as tensors and read when reported. Pauses do
+    not count as training time.
 
     Args:
       examples: callable, step (from 0) -> number of examples in its batch.
-      initial_step: steps done before this `fit`.
-      clock: returns seconds.
+      initial_step, clock: see `StepCallback`.
     """
 
     def __init__(self, examples, initial_step=0, clock=time.monotonic):
-        super().__init__()
-        self._supports_tf_logs = True  # else Keras reads every log at every step
-        self.step = initial_step
+        super().__init__(initial_step, clock)
         self._examples = examples
-        self._clock = clock
-        self._epoch_start = initial_step
-        self._paused = None
 
     def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
         self._mark()
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._epoch_start = self.step
+    def on_steps(self, before, logs):
+        self._pending.append((self.step - before, logs))
 
-    def on_train_batch_end(self, batch, logs=None):
-        # Under steps_per_execution `batch` is the last of several.
-        step = self._epoch_start + batch + 1
-        self._pending.append((step - self.step, logs or {}))
-        self.step = step
-        self.on_steps()
-
-    def on_test_begin(self, logs=None):
-        self._paused = self._clock()
-
-    def on_test_end(self, logs=None):
-        if self._paused is not None:
-            self._skip(self._clock() - self._paused)
-            self._paused = None
-
-    def on_steps(self):
-        """Called after each execution, which is one step or more; to be overridden."""
+    def on_pause(self, seconds):
+        self._marked_time += seconds
 
     def report(self):
         """Returns what happened since the last report, and begins the next one.
@@ -84,11 +64,8 @@ class StepCallback(keras.callbacks.Callback):
         self._marked_step = self.step
         self._marked_time = self._clock()
 
-    def _skip(self, seconds):
-        self._marked_time += seconds
 
-
-class ProgressBar(StepCallback):
+class ProgressBar(Reporter):
     """Shows how far the training is.
 
         step 1200/6315  19%  epoch 0.57  loss 0.3120  lr 4.1e-05  118 examples/s  eta 0:41:10
@@ -99,7 +76,7 @@ class ProgressBar(StepCallback):
     Args:
       total_steps: the steps of the whole training, those before `initial_step` included; None
         where a budget ends it, which `left` then tells.
-      examples, initial_step, clock: see `StepCallback`.
+      examples, initial_step, clock: see `Reporter`.
       epoch_of: callable, steps done -> epochs done (float); None leaves the epoch out.
       stream: where to write; standard error by default.
       refresh_seconds: the least time between two states of the line on a terminal.
@@ -131,7 +108,8 @@ class ProgressBar(StepCallback):
         self._width = 0
         self._first = None  # (step, time) after the first execution, which includes compilation
 
-    def on_steps(self):
+    def on_steps(self, before, logs):
+        super().on_steps(before, logs)
         if self._first is None:
             self._first = (self.step, self._clock())
             self._show()
@@ -149,8 +127,8 @@ class ProgressBar(StepCallback):
             return self.step // self._steps > self._marked_step // self._steps
         return self._clock() - self._marked_time >= self._seconds
 
-    def _skip(self, seconds):
-        super()._skip(seconds)
+    def on_pause(self, seconds):
+        super().on_pause(seconds)
         if self._first:
             self._first = (self._first[0], self._first[1] + seconds)
 

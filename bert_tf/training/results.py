@@ -1,12 +1,23 @@
-"""The end of a run: the final model, and beside it only what was measured on its weights."""
+"""What a run reports, and its end: the final model, beside it only what was measured on it."""
+
+import dataclasses
+import math
+import resource
 
 import numpy as np
+import tensorflow as tf
 from absl import logging
 
+from bert_tf import files
 from bert_tf.checkpoints import google
-from bert_tf.checkpoints.model_folder import CHECKPOINT
+from bert_tf.checkpoints.model_folder import CHECKPOINT, load_model
 from bert_tf.errors import UserError
-from bert_tf.training.evaluation import PREDICTIONS, write_eval_results
+
+PREDICTIONS = "test_results*.tsv"
+"""Pattern of the names of files with predictions."""
+
+# Google's and the pruning port's names for what scikit-learn calls otherwise.
+_REPORT_NAMES = {"accuracy": "eval_accuracy", "f1": "f1_score"}
 
 _OF_A_MODEL = ("eval_results.txt", "results.json", PREDICTIONS)
 
@@ -16,7 +27,23 @@ def holds_model(output_dir):
     return (output_dir / f"{CHECKPOINT}.index").exists()
 
 
-def write_final_model(output_dir, save, arrays, metrics, step):
+def described(options):
+    """Returns {flag: value} of the options of a run, those that are None left out."""
+    values = dataclasses.asdict(options)
+    return {k: v for k, v in values.items() if k != "given" and v is not None}
+
+
+def environment(precision):
+    """Returns what results.json says of the machine: version, devices, precision, memory."""
+    return {
+        "tensorflow": tf.__version__,
+        "devices": [device.name for device in tf.config.list_logical_devices()],
+        "precision": precision,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
+def write_final_model(output_dir, result, load, save, arrays):
     """Writes the final model of a run, and `eval_results.txt` if it was evaluated.
 
     What was measured on another model in that folder is removed first: a kill may leave a model
@@ -24,11 +51,19 @@ def write_final_model(output_dir, save, arrays, metrics, step):
 
     Args:
       output_dir: folder of the run (`pathlib.Path`).
-      save: callable () that writes the model there.
+      result: `Result` of the training.
+      load: callable (`LoadedModel`) that gives the model the best weights, which are then the
+        final ones; None keeps those of the end.
+      save: callable () that writes the model to output_dir.
       arrays: callable () -> {Google name: array} of the model.
-      metrics: {split: {metric: value}} of these weights; {} where they were not evaluated.
-      step: updates they have seen.
+
+    Returns:
+      ({split: {metric: value}}, step) of the weights that were written.
     """
+    metrics, step = result.metrics, result.step
+    if load and result.best:
+        metrics, step = result.best["metrics"], result.best["step"]
+        load(load_model(output_dir / "best"))
     if not _holds(output_dir, arrays):
         for path in (path for pattern in _OF_A_MODEL for path in output_dir.glob(pattern)):
             logging.info("%s: removed, it is of other weights than the final model", path)
@@ -36,6 +71,7 @@ def write_final_model(output_dir, save, arrays, metrics, step):
     save()
     if metrics:
         write_eval_results(output_dir, metrics, step)
+    return metrics, step
 
 
 def _holds(output_dir, arrays):
@@ -50,3 +86,40 @@ def _holds(output_dir, arrays):
     return found.keys() == wanted.keys() and all(
         np.array_equal(found[name], array) for name, array in wanted.items()
     )
+
+
+def require_finite(metrics, where):
+    """Raises `UserError` unless all of {split: {metric: value}} are finite; `where` begins it."""
+    for split, measured in metrics.items():
+        for name, value in measured.items():
+            if not math.isfinite(value):
+                raise UserError(f"{where}: {name} on {split} is {value}, expected a finite number")
+
+
+def write_eval_results(output_dir, metrics, step):
+    """Writes Google's `eval_results.txt`: sorted `key = value` lines.
+
+    Args:
+      output_dir: folder.
+      metrics: {split: {metric: value}} in the task's order; metrics of splits after the first
+        carry the split's name behind an underscore.
+      step: global step they were measured at.
+    """
+    values = {"global_step": step, **report_names(metrics)}
+    lines = [
+        f"{key} = {value}" if isinstance(value, int) else f"{key} = {value:.7g}"
+        for key, value in sorted(values.items())
+    ]
+    files.write_text(output_dir / "eval_results.txt", "\n".join(lines) + "\n")
+
+
+def report_names(metrics):
+    """Flattens {split: {metric: value}} under the names of eval_results.txt and TensorBoard."""
+    values = {}
+    for index, (split, measured) in enumerate(metrics.items()):
+        suffix = f"_{split}" if index else ""
+        for name, value in measured.items():
+            values[_REPORT_NAMES.get(name, name) + suffix] = value
+            if name == "loss":  # Google writes it twice: from the metrics and from the estimator
+                values["eval_loss" + suffix] = value
+    return values

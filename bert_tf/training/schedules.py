@@ -133,7 +133,7 @@ _SCHEDULES = {
 SCHEDULES = tuple(_SCHEDULES)
 
 
-def autofreeze_steps(total_steps):
+def stepped_boundaries(total_steps):
     """Returns the boundaries of AutoFreeze's stepped schedule: {step: factor}."""
     return {int(0.3 * total_steps): 0.7, int(0.6 * total_steps): 0.4}
 

@@ -1,5 +1,6 @@
 """Where a run's model comes from: the flags, or what the output folder already holds."""
 
+import dataclasses
 import pathlib
 
 from absl import logging
@@ -47,7 +48,7 @@ def check_output_dir(options, output_dir, leftovers=()):
 
 
 def load(options, output_dir):
-    """Returns the `LoadedModel` to start from.
+    """Returns the `LoadedModel` to start from, with the dropout that is asked for.
 
     Without training, a model that an earlier run left in output_dir wins over the flags (as a
     checkpoint there does in Google's program); `arrays` is None for a random initialisation.
@@ -55,6 +56,18 @@ def load(options, output_dir):
     Raises:
       UserError: a file is missing, damaged, or does not fit the others.
     """
+    return with_dropout(options, _load(options, output_dir))
+
+
+def with_dropout(options, model):
+    """Returns the `LoadedModel` with the rates of dropout that `options` give."""
+    config = model.config.with_dropout(
+        options.hidden_dropout_prob, options.attention_probs_dropout_prob
+    )
+    return dataclasses.replace(model, config=config)
+
+
+def _load(options, output_dir):
     if not options.do_train and (output_dir / f"{CHECKPOINT}.index").exists():
         logging.info("using the fine-tuned model in %s", output_dir)
         return load_model(output_dir)

@@ -7,7 +7,6 @@ from typing import Any
 
 from bert_tf.data.pipeline import make_dataset
 from bert_tf.training import distribution
-from bert_tf.training.evaluation import TaskEvaluation
 
 
 @dataclasses.dataclass
@@ -20,14 +19,14 @@ class TrainSpec:
       store: `FeatureStore` of the training examples.
       plan: `BatchPlan`; its steps are the optimizer updates of the whole run.
       pad_to, pad_multiple: padding of each batch, see `make_dataset`.
-      cache: `ActivationCache` that supplies the outputs of frozen layers; None computes them.
+      levers: the run's; one of them may supply activations.
     """
 
     store: Any
     plan: Any
     pad_to: int | None = None
     pad_multiple: int = 1
-    cache: Any = None
+    levers: tuple = ()
 
     @property
     def steps(self):
@@ -44,12 +43,12 @@ class TrainSpec:
 
     def stage(self, model):
         """What the batches depend on beside the step: when it changes, `dataset` is asked anew."""
-        return model.encoder.gradient_start if self.cache else None
+        return tuple(lever.stage() for lever in self.levers)
 
     def dataset(self, model, strategy, start_step):
         """Returns the batches from `start_step` on, as `fit` takes them under `strategy`."""
-        frozen = model.encoder.gradient_start
-        activations = self.cache.at(frozen) if self.cache and frozen else None
+        supplied = (lever.activations() for lever in self.levers)
+        activations = next((x for x in supplied if x is not None), None)
         return distribution.distribute(
             strategy,
             lambda index, count: make_dataset(
@@ -66,39 +65,20 @@ class TrainSpec:
 
 
 @dataclasses.dataclass
-class EvalSpec:
-    """What to evaluate on: the splits of a task.
-
-    Attributes:
-      task, stores, batch_size: see `TaskEvaluation`, which another kind of data replaces.
-    """
-
-    task: Any
-    stores: dict
-    batch_size: int = 32
-
-    def build(self, model):
-        """Returns what evaluates `model`; it keeps its traced function."""
-        return TaskEvaluation(model, self.task, self.stores, self.batch_size)
-
-
-@dataclasses.dataclass
 class RunConfig:
     """Where and how often.
 
     Attributes:
       output_dir: folder of the run; a run found there goes on.
-      identity, data: what must be equal for that, see `RunState`.
+      identity, identity_defaults, data: what must be equal for that, see `RunState`.
       save_checkpoints_steps: updates between checkpoints; each one is evaluated. A `rhythm` has
         intervals of its own.
       keep_best: keep the model of the best evaluation in the folder `best`, see `BestModel`.
       save_model: callable (folder) that writes the model as it is now; needed for that.
-      may_be_best: callable () -> whether the weights of this moment qualify as best; None for
-        always. (While masks are on their way to their sparsity, being better means little.)
       early_stopping_patience: stop after this many evaluations without a better one; 0 never.
       log_steps: updates between TensorBoard points.
       strategy: `tf.distribute.Strategy` or None.
-      freezing: `AutoFreeze` of the run; None without.
+      levers: the run's `Lever`s, in the order in which they act.
       rhythm: when to evaluate, save and stop; None is `EverySteps(save_checkpoints_steps)`.
       save_marker: callable (share) that stores the model at this share of the budget.
       keep_checkpoints: newest checkpoints to keep.
@@ -110,16 +90,16 @@ class RunConfig:
     save_checkpoints_steps: int = 1000
     keep_best: bool = False
     save_model: Callable | None = None
-    may_be_best: Callable | None = None
     early_stopping_patience: int = 0
     log_steps: int = 10
     strategy: Any = None
-    freezing: Any = None
+    levers: tuple = ()
     rhythm: Any = None
     save_marker: Callable | None = None
     keep_checkpoints: int = 1
     more_scalars: Callable | None = None
     data: dict | None = None
+    identity_defaults: dict | None = None
 
 
 @dataclasses.dataclass

@@ -11,6 +11,8 @@ from bert_tf import files
 from bert_tf.errors import UserError
 
 STATE_FILE = "training_state.json"
+# Of the file's form and of what the identity's keys mean; 0 is a file without this number.
+VERSION = 1
 
 # The files of `checkpoints/state-<step>`, TensorFlow's temporary ones included; no user's copies.
 _STATE = re.compile(r"state-(\d+)(?:$|[._])")
@@ -28,24 +30,38 @@ class RunState:
       model: compiled `SequenceClassifier`.
       identity: JSON-able dict of what must not change within a run (data, batch size, seed, ...).
       write: False on the workers of a cluster that only read.
-      freezing: `AutoFreeze` of the run, whose state is part of it; None without.
+      levers: the run's, whose states are part of it.
       keep: how many states to keep, the newest ones; all but the newest are for the user alone.
       data: {name: digest} of what the run reads besides; it must not change either, where the run
         in output_dir has recorded it (a version before this, or one without evaluation, has not).
+      defaults: {key: value} of those keys of the identity that a run of a version before them had
+        at this value; a key without one was not recorded, and may be any. A key of the run's that
+        `identity` lacks is one that has gone since, and says nothing.
 
     Attributes:
       step: optimizer updates done.
       info: JSON-able dict that callbacks keep their own state in (best metric, evaluations, ...).
     """
 
-    def __init__(self, output_dir, model, identity, write=True, freezing=None, keep=1, data=None):
+    def __init__(
+        self,
+        output_dir,
+        model,
+        identity,
+        write=True,
+        levers=(),
+        keep=1,
+        data=None,
+        defaults=None,
+    ):
         self.output_dir = pathlib.Path(output_dir)
         self.model = model
         self.identity = identity
         self.write = write
-        self.freezing = freezing
+        self.levers = tuple(levers)
         self.keep = keep
         self.data = dict(data or {})
+        self.defaults = defaults or {}
         self.step = 0
         self.info = {}
         self._spent = 0.0
@@ -72,25 +88,24 @@ class RunState:
         if not path.exists():
             return 0
         saved = files.read_json(path, "training state")
+        _require_known_version(path, saved)
         try:
             identity, checkpoint = saved["identity"], saved["checkpoint"]
             self.step, self.info, self._spent = saved["step"], saved["info"], saved["seconds"]
         except KeyError as e:
             raise UserError(f"{path}: key {e} is missing; expected a training state") from e
-        for key, value in self.identity.items():
-            if identity.get(key, value) != value:  # an older version did not record every key
-                raise UserError(
-                    f"{path}: the run in this folder has {key}={identity.get(key)!r}, this command"
-                    f" {value!r}; give the same flags to go on with it, or another --output_dir"
-                )
+        self._require_same_identity(path, identity)
         self._require_same_data(path, saved.get("data", {}))
         prefix = str(self.output_dir / checkpoint)
-        if self.freezing:  # first: what is frozen has no slots
-            self.freezing.set_model(self.model)
-            self.freezing.set_state(self.info["freezing"])
+        former = "version" not in saved
+        states = self.info if former else saved["levers"]
+        for lever in self.levers:  # first: what is frozen has no slots
+            lever.restore(states.get(lever.name, {}))
         self.model.create_slots()
         try:
-            self._checkpoint().read(prefix).assert_existing_objects_matched()
+            for checkpoint in self._former_parts() if former else [self._checkpoint()]:
+                # Each of the former parts leaves what is the others'.
+                checkpoint.read(prefix).assert_existing_objects_matched().expect_partial()
         except (tf.errors.OpError, AssertionError, LookupError, RuntimeError, ValueError) as e:
             reason = str(e).strip().partition("\n")[0]
             raise UserError(
@@ -120,8 +135,6 @@ class RunState:
                 f"{prefix}: cannot write the checkpoint of step {step} (disk full?):"
                 f" {getattr(e, 'message', e)}; the one before it is intact"
             ) from e
-        if self.freezing:
-            self.info["freezing"] = self.freezing.get_state()
         files.write_json(
             self.path,
             {
@@ -129,11 +142,22 @@ class RunState:
                 "data": self.data,
                 "identity": self.identity,
                 "info": self.info,
+                "levers": {lever.name: lever.state() for lever in self.levers},
                 "seconds": self.seconds,
                 "step": step,
+                "version": VERSION,
             },
         )
         self._delete_all_but(name)
+
+    def _require_same_identity(self, path, recorded):
+        for key, value in self.identity.items():
+            found = recorded.get(key, self.defaults.get(key, value))
+            if found != value:
+                raise UserError(
+                    f"{path}: the run in this folder has {key}={found!r}, this command"
+                    f" {value!r}; give the same flags to go on with it, or another --output_dir"
+                )
 
     def _require_same_data(self, path, recorded):
         for name, digest in self.data.items():
@@ -147,8 +171,19 @@ class RunState:
 
     def _checkpoint(self):
         parts = {"model": self.model, "optimizer": self.model.optimizer}
-        gradients = self.freezing and self.freezing.trackable()
-        return tf.train.Checkpoint(**parts, **({"gradients": gradients} if gradients else {}))
+        found = {x.name: tensors for x in self.levers if (tensors := x.trackable()) is not None}
+        levers = {"levers": tf.train.Checkpoint(**found)} if found else {}
+        return tf.train.Checkpoint(**parts, **levers)
+
+    def _former_parts(self):
+        """The checkpoints, to be read one by one, of a state that an earlier version has saved."""
+        yield tf.train.Checkpoint(model=self.model, optimizer=self.model.optimizer)
+        for lever in self.levers:
+            tensors = lever.trackable()
+            for name in reversed(lever.former_part if tensors is not None else ()):
+                tensors = tf.train.Checkpoint(**{name: tensors})
+            if tensors is not None:
+                yield tensors
 
     def _newest(self):
         path = self.path
@@ -179,3 +214,12 @@ class RunState:
         for path, step in steps.items():
             if step not in kept:
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _require_known_version(path, saved):
+    version = saved.get("version", 0)
+    if not isinstance(version, int) or version > VERSION:
+        raise UserError(
+            f"{path}: training state of version {version!r}, expected {VERSION} at most: go on with"
+            " the bert-tf that wrote it, or give another --output_dir"
+        )

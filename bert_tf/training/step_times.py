@@ -1,87 +1,65 @@
-"""How long training steps take, by how much of the model is frozen."""
+"""How long training steps take, by what is trained in them."""
 
 import collections
 import statistics
 import time
 
-import tf_keras as keras
-
-from bert_tf.freezing import summary
+from bert_tf.step_callback import StepCallback
 
 
-class StepTimes(keras.callbacks.Callback):
-    """Measures each step of a `SequenceClassifier`, from its beginning to its end on the host.
+class StepTimes(StepCallback):
+    """Measures each step of a model, from its beginning to its end on the host.
 
-    A phase is all steps with the same number of frozen layers, those that found all outputs of
-    these in the cache apart from the others.
+    A phase is all steps of which the levers say the same.
 
     Args:
       tokens: callable, step (from 0) -> tokens in its batch, padding included.
-      length: tokens of an example, for the ceilings.
-      cache: the run's `ActivationCache`; None without.
+      phase: callable () -> {name: value} of the step just made.
     """
 
-    def __init__(self, tokens, length, cache=None):
+    def __init__(self, tokens, phase):
         super().__init__()
-        self._supports_tf_logs = True  # else Keras reads every log at every step
         self._tokens = tokens
-        self._length = length
-        self._cache = cache
-        self._times = collections.defaultdict(list)  # {(frozen, cached): [(seconds, step)]}
+        self._phase = phase
+        self._times = collections.defaultdict(list)  # {items of the phase: [(seconds, step)]}
         self._first_steps = []  # (phase, seconds) of those that trace the step
 
     def on_train_begin(self, logs=None):
-        self._first_step = int(self.model.global_step.numpy())
-        self._frozen = ()  # no state that a step can have
+        super().on_train_begin(logs)
+        self._traced = None
 
     def on_train_batch_begin(self, batch, logs=None):
-        self._batch = batch
-        self._computed = self._seconds_computing()
         self._started = time.monotonic()
 
-    def on_train_batch_end(self, batch, logs=None):
-        # Under steps_per_execution `batch` is the last of several.
-        seconds = (time.monotonic() - self._started) / (batch - self._batch + 1)
-        frozen = self.model.encoder.gradient_start
-        cached = bool(self._cache and frozen and self._seconds_computing() == self._computed)
-        if frozen != self._frozen:
-            self._first_steps.append(((frozen, cached), seconds))
-            self._frozen = frozen
-        for step in range(self._first_step + self._batch, self._first_step + batch + 1):
-            self._times[frozen, cached].append((seconds, step))
+    def on_steps(self, before, logs):
+        seconds = (time.monotonic() - self._started) / (self.step - before)
+        phase = tuple(self._phase().items())
+        if self.model.train_function is not self._traced:
+            self._first_steps.append((phase, seconds))
+            self._traced = self.model.train_function
+        for step in range(before, self.step):
+            self._times[phase].append((seconds, step))
 
     def phases(self):
         """Returns a list of dict, in the order the phases began.
 
-        Each has `frozen_layers` (None: the embeddings train, too), `cached`, `steps`, `seconds` of
-        all of them, `median_seconds`, `median_seconds_per_1000_tokens`, and `ceiling`, the share of
-        a full step that is left by the FLOPs, see `summary.step_costs`.
+        Each has what the levers say of it, `steps`, `seconds` of all of them, `median_seconds`, and
+        `median_seconds_per_1000_tokens`.
         """
         return [
             {
-                "frozen_layers": frozen,
-                "cached": cached,
+                **dict(phase),
                 "steps": len(times),
                 "seconds": sum(seconds for seconds, _ in times),
                 "median_seconds": statistics.median(seconds for seconds, _ in times),
                 "median_seconds_per_1000_tokens": statistics.median(
                     1000 * seconds / self._tokens(step) for seconds, step in times
                 ),
-                "ceiling": self._ceiling(frozen, cached),
             }
-            for (frozen, cached), times in self._times.items()
+            for phase, times in self._times.items()
         ]
 
     def tracing_seconds(self):
         """Returns by how much the steps that traced the training step anew exceed the median."""
         medians = {phase: statistics.median(s for s, _ in t) for phase, t in self._times.items()}
         return sum(max(0.0, seconds - medians[phase]) for phase, seconds in self._first_steps)
-
-    def _ceiling(self, frozen, cached):
-        if frozen is None:
-            return 1.0
-        share = summary.frozen_share(self.model.encoder, self._length, frozen)
-        return summary.step_costs(share)[cached]
-
-    def _seconds_computing(self):
-        return self._cache.seconds["compute"] if self._cache else 0.0

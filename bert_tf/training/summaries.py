@@ -8,7 +8,7 @@ from tensorboard.plugins.hparams import api as hp
 from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams import summary as hparams_summary
 
-from bert_tf.training.progress import StepCallback
+from bert_tf.training.progress import Reporter
 
 _SESSION_START = "_hparams_/session_start_info"
 
@@ -119,7 +119,7 @@ class Summaries:
         return tags
 
 
-class TrainSummaries(StepCallback):
+class TrainSummaries(Reporter):
     """Keras callback: every `every_n_steps` steps, and at the end, the training scalars.
 
     They are `loss` (mean since the last ones), `model_lr`, `examples_per_second`, and every other
@@ -127,7 +127,7 @@ class TrainSummaries(StepCallback):
 
     Args:
       summaries: `Summaries`.
-      examples, initial_step, clock: see `StepCallback`.
+      examples, initial_step, clock: see `Reporter`.
       every_n_steps: the rhythm.
       more: callable ({name: float} of the scalars) -> more of them; None for none.
     """
@@ -138,7 +138,8 @@ class TrainSummaries(StepCallback):
         self._more = more
         self.every_n_steps = every_n_steps
 
-    def on_steps(self):
+    def on_steps(self, before, logs):
+        super().on_steps(before, logs)
         if self.step // self.every_n_steps > self._marked_step // self.every_n_steps:
             self._write()
 

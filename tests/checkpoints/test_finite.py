@@ -58,8 +58,8 @@ def test_every_program_refuses_to_read_them(tmp_path, model, bad):
         values = {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in values.items()}
         module.main(module.Options(given=frozenset(values), **values))
 
-    from bert_tf.training import pretraining
-    from bert_tf.training.pretraining_options import PretrainingOptions
+    from bert_tf import pretraining
+    from bert_tf.pretraining.options import PretrainingOptions
 
     good = pathlib.Path(model.vocab_file).parent
     for call in (

@@ -12,6 +12,7 @@ from bert_tf.checkpoints import convert, head, head_matching, huggingface
 from bert_tf.checkpoints.model_folder import LoadedModel, load_model
 from bert_tf.data.tasks import custom_task, get_task
 from bert_tf.errors import UserError
+from tests import needs
 
 CLASSIFIER = {"architectures": ["BertForSequenceClassification"]}
 NLI = ("entailment", "neutral", "contradiction")
@@ -257,12 +258,12 @@ def test_another_kind_of_head_keeps_its_kind(tmp_path, config, arrays):
     assert {key: extra[key] for key in keys} == keys
 
 
-def test_a_folder_without_head_names_no_labels(tmp_path, config, arrays):
+@pytest.mark.parametrize("kind", needs.each_of(convert.FORMATS))
+def test_a_folder_without_head_names_no_labels(tmp_path, config, arrays, kind):
     bare = {n: a for n, a in arrays.items() if not n.startswith("output_")}
     stale = config.replace(extra=named("a", "b", "c"))
-    for kind in convert.FORMATS:
-        convert.convert(LoadedModel(stale, bare, "bare"), tmp_path / kind, kind)
-        assert not set(named("a")) & set(load_model(tmp_path / kind).config.extra)
+    convert.convert(LoadedModel(stale, bare, "bare"), tmp_path / kind, kind)
+    assert not set(named("a")) & set(load_model(tmp_path / kind).config.extra)
 
 
 def test_reading_a_hugging_face_folder_names_the_file(tmp_path, config, arrays):

@@ -5,6 +5,7 @@ import pytest
 from bert_tf.checkpoints import google, huggingface, tf_models
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.errors import UserError
+from tests import needs
 
 TASK = {"task_name": "sst-2", "labels": ["0", "1", "2"], "do_lower_case": False}
 
@@ -71,6 +72,7 @@ def test_a_hugging_face_folder(tmp_path, config, arrays, vocab, same):
         load_model(tmp_path / "hf", config_file=saved / "bert_config.json")
 
 
+@needs.tf_models
 def test_a_tf_models_checkpoint(tmp_path, config, arrays, same):
     tf_models.write(tmp_path / "tfm" / "ckpt-1", config, arrays)
     same(load_model(tmp_path / "tfm" / "ckpt-1").arrays, arrays)

@@ -2,11 +2,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
-from official.nlp.modeling import layers, models, networks
 
+from bert_tf import keras_internals
 from bert_tf.checkpoints import google, huggingface, tf_models
 from bert_tf.errors import UserError
+from tests import needs
 
+modeling = needs.tf_models_modeling()
+layers, models, networks = modeling.layers, modeling.models, modeling.networks
 SHAPE = dict(
     vocab_size=11,
     hidden_size=8,
@@ -40,15 +43,17 @@ def save(path, **objects):
 def check_encoder(arrays, encoder):
     """The arrays are the encoder's weights, by its layer objects."""
     layer = encoder.transformer_layers[1]
-    query = layer._attention_layer._query_dense
+    _, norm = keras_internals.embeddings_of_official_encoder(encoder)
+    parts = keras_internals.parts_of_official_layer(layer)
+    query = parts["attention/self/query"]
     scope = "bert/encoder/layer_1"
     expected = {
         "bert/embeddings/word_embeddings": encoder.get_embedding_table(),
-        "bert/embeddings/LayerNorm/gamma": encoder._embedding_norm_layer.gamma,
+        "bert/embeddings/LayerNorm/gamma": norm.gamma,
         f"{scope}/attention/self/query/kernel": tf.reshape(query.kernel, [8, 8]),
         f"{scope}/attention/self/query/bias": tf.reshape(query.bias, [8]),
-        f"{scope}/intermediate/dense/kernel": layer._intermediate_dense.kernel,
-        f"{scope}/output/LayerNorm/beta": layer._output_layer_norm.beta,
+        f"{scope}/intermediate/dense/kernel": parts["intermediate/dense"].kernel,
+        f"{scope}/output/LayerNorm/beta": parts["output/LayerNorm"].beta,
         "bert/pooler/dense/kernel": encoder.pooler_layer.kernel,
     }
     for name, value in expected.items():
@@ -145,8 +150,9 @@ def test_the_library_restores_what_is_written(tmp_path, config, arrays):
     pooled = np.zeros([1, 24], np.float32)
     expected = pooled @ arrays["output_weights"].T + arrays["output_bias"]
     np.testing.assert_allclose(model.classifier(pooled), expected, rtol=1e-6)
+    parts = keras_internals.parts_of_official_layer(encoder.transformer_layers[2])
     np.testing.assert_array_equal(
-        encoder.transformer_layers[2]._attention_layer._output_dense.kernel,
+        parts["attention/output/dense"].kernel,
         arrays["bert/encoder/layer_2/attention/output/dense/kernel"].reshape(4, 6, 24),
     )
 

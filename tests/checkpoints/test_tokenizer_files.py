@@ -5,6 +5,7 @@ import json
 import pytest
 
 import factorize
+from bert_tf import pretraining
 from bert_tf.checkpoints import convert, huggingface
 from bert_tf.checkpoints.model_folder import load_model
 from bert_tf.checkpoints.model_tokenizer import settings_of, tokenizer_of
@@ -13,11 +14,10 @@ from bert_tf.data.pretraining import create
 from bert_tf.data.pretraining.corpus import Corpus
 from bert_tf.data.pretraining.options import PretrainingDataOptions
 from bert_tf.errors import UserError
+from bert_tf.pretraining.options import PretrainingOptions
 from bert_tf.tokenization.tokenizer import BertTokenizer
 from bert_tf.tokenization.vocab import Vocab
-from bert_tf.training import pretraining
-from bert_tf.training.pretraining_options import PretrainingOptions
-from tests import tiny
+from tests import needs, tiny
 
 TOKENS = [*tiny.TOKENS, "schön", "schon", "東京", "東", "京", "É", "E", "é", "e"]
 KEPT = {"do_lower_case": True, "strip_accents": False}
@@ -168,8 +168,8 @@ def test_fingerprints_of_todays_settings_stay():
     assert len(set(prints.values())) == 8
 
 
-@pytest.mark.parametrize("first", convert.FORMATS)
-@pytest.mark.parametrize("second", convert.FORMATS)
+@pytest.mark.parametrize("first", needs.each_of(convert.FORMATS))
+@pytest.mark.parametrize("second", needs.each_of(convert.FORMATS))
 def test_settings_travel_through_every_format(folder, tmp_path, first, second):
     write_tokenizer(folder, {**KEPT, "tokenize_chinese_chars": False})
     model = load_model(folder)

@@ -180,7 +180,7 @@ def test_other_separators_in_texts_alone_are_worth_a_warning(tmp_path, caplog):
 
 
 def test_counts_of_the_classes_are_logged(caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     dev = {"dev": np.array([0, 0]), "dev_mismatched": np.array([0, 1, 2, 3])}
     class_labels.report(("a", "b", "c", "d"), np.array([0, 0, 1, 2, 2]), dev)
     assert [record.getMessage() for record in caplog.records] == [
@@ -192,6 +192,6 @@ def test_counts_of_the_classes_are_logged(caplog):
 
 
 def test_many_classes_are_cut_in_the_log(caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     class_labels.report(tuple(map(str, range(30))), np.repeat(np.arange(30), 2), {})
     assert caplog.records[0].getMessage().endswith("'19' 2, and 10 more")

@@ -13,9 +13,9 @@ import re
 import numpy as np
 import pytest
 
+from bert_tf.classification import evaluation
 from bert_tf.data.tasks import custom_task
 from bert_tf.errors import UserError
-from bert_tf.training import evaluation
 
 FRAGMENTS = [
     "plain", "two words", "", " ", '"', 'say "hi"', '"quoted"', "it's", "a,b", ",", ";", "é力",

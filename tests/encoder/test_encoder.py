@@ -85,10 +85,17 @@ def test_pre_norm_equals_its_formula():
     encoder = encoder_of(norm_position="pre", num_hidden_layers=1)
     hidden = encoder.embed(IDS, TYPES)
     layer = encoder.encoder_layers[0]
-    bias = encoder._mask_bias(MASK)
     normal = layer.attention_norm(hidden)
-    context = tf.reshape(layer._attend(normal, normal, bias, 4, False), normal.shape)
-    middle = hidden + layer.attention_output(context)
+    batch, length, width = normal.shape
+
+    def heads(x):
+        return tf.transpose(tf.reshape(x, [batch, length, 4, -1]), [0, 2, 1, 3])
+
+    query, key, value = (heads(f(normal)) for f in (layer.query, layer.key, layer.value))
+    scores = tf.matmul(query, key, transpose_b=True) / (width // 4) ** 0.5
+    scores -= 10000.0 * (1.0 - tf.cast(MASK, tf.float32))[:, None, None, :]
+    context = tf.transpose(tf.matmul(tf.nn.softmax(scores), value), [0, 2, 1, 3])
+    middle = hidden + layer.attention_output(tf.reshape(context, normal.shape))
     wide = layer.activation(layer.intermediate(layer.ffn_norm(middle)))
     expected = encoder.final_norm(middle + layer.ffn_output(wide))
     np.testing.assert_allclose(encoder.transform(hidden, MASK)[0], expected, atol=1e-5)

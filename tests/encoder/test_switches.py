@@ -12,7 +12,7 @@ from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.encoder import BertEncoder, kernels
 from bert_tf.errors import UserError
 from bert_tf.freezing.summary import layer_flops
-from tests import tiny
+from tests import needs, tiny
 
 IDS = np.random.default_rng(0).integers(1, 25, (4, 9)).astype(np.int32)
 BARE = {"use_bias": False, "gated_ffn": True}
@@ -51,6 +51,12 @@ def test_no_biases_are_biases_of_zero(load, tmp_path):
     with_zeros, found, _ = huggingface.read(tmp_path / "hf")
     assert with_zeros.use_bias and "bert/encoder/layer_1/output/dense/bias" in found
     np.testing.assert_allclose(outputs(config, arrays), outputs(with_zeros, found), atol=1e-6)
+
+
+@needs.tf_models
+def test_no_biases_are_biases_of_zero_in_tf_models(load, tmp_path):
+    config, arrays = load(use_bias=False, num_hidden_layers=2)
+    with_zeros = config.replace(use_bias=True)
     tf_models.write(tmp_path / "official" / "ckpt", config, arrays)
     _, found, _ = tf_models.read(tmp_path / "official" / "ckpt", with_zeros)
     np.testing.assert_allclose(outputs(config, arrays), outputs(with_zeros, found), atol=1e-6)

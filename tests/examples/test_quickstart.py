@@ -10,8 +10,8 @@ import pytest
 import convert_checkpoint
 import factorize
 import remove_mask
+from bert_tf.classification.options import ClassifierOptions
 from bert_tf.errors import UserError
-from bert_tf.training.options import ClassifierOptions
 from examples import make_sentiment_data, pretrained_weights, quickstart
 
 PROGRAMS = {

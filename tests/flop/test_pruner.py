@@ -47,6 +47,20 @@ def test_kernels_without_gates_are_kept(toy):
     np.testing.assert_allclose(pruner.expected_sparsity(), 1 - (50 + 66.4529367) / 150, atol=1e-6)
 
 
+def test_gates_of_a_layer_that_is_not_trainable_stay_and_count(toy):
+    toy[0].trainable = False
+    pruner = Pruner(toy, 0.5, base_parameters=100)
+    assert pruner.gates == [toy[1].mask.log_alpha]
+    np.testing.assert_allclose(pruner.expected_sparsity(), 0.335470633, atol=1e-6)
+    before = toy[0].mask.log_alpha.numpy()
+    pruner.update(tf.constant(0, tf.int64), [tf.ones([6])])
+    np.testing.assert_array_equal(toy[0].mask.log_alpha, before)
+    assert np.any(toy[1].mask.log_alpha.numpy() != [5, 1, 0, -1, -3, -6])
+    toy[1].trainable = False
+    with pytest.raises(ValueError, match="none of the masked layers is trainable"):
+        Pruner(toy, 0.5)
+
+
 @pytest.mark.parametrize(
     ("lambdas", "target", "expected", "loss", "slope"),
     [((1.5, 2.5), 0.3, 0.1, 0.4, -2.5), ((-0.5, 2.0), 0.2, 0.35, 0.12, 1.1)],

@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
+from bert_tf.classification.model import SequenceClassifier
 from bert_tf.config import BertConfig
 from bert_tf.encoder import BertEncoder, kernels
-from bert_tf.training.model import SequenceClassifier
 from bert_tf.training.optimization import make_optimizer
 from tests import tiny
 

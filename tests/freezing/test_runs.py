@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from absl import logging
 
+from bert_tf.classification.evaluation import Evaluator
 from bert_tf.freezing.activation_store import ActivationStore
 from bert_tf.freezing.entries import FileEntries
-from bert_tf.training.evaluation import Evaluator
 from bert_tf.training.state import RunState
-from tests import tiny
+from tests import needs, tiny
 
 FLAGS = {
     "do_train": True,
@@ -271,7 +271,10 @@ def test_a_run_with_a_guard_is_killed_and_keeps_its_slots(run, tmp_path, monkeyp
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
-    [{"optimizer": "lamb"}, {"precision": "float16", "activation_cache": "disk"}],
+    [
+        pytest.param({"optimizer": "lamb"}, marks=needs.tf_models),
+        {"precision": "float16", "activation_cache": "disk"},
+    ],
     ids=str,
 )
 def test_other_optimizers_and_precisions_freeze_and_go_on(changes, run, tmp_path, monkeypatch):

@@ -3,11 +3,13 @@
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
-from official.nlp.modeling import models
 
 import bert_tf  # noqa: F401  (before tensorflow: it asks for tf_keras)
 from bert_tf.config import BertConfig
 from bert_tf.encoder import BertEncoder
+from tests import needs
+
+models = needs.tf_models_modeling().models
 
 CONFIG = BertConfig(
     vocab_size=40,

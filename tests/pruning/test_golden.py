@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from bert_tf.checkpoints.model_folder import load_model
 from bert_tf.checkpoints.report import assign_arrays
+from bert_tf.classification.model import SequenceClassifier
 from bert_tf.encoder import BertEncoder, kernels
-from bert_tf.training.mask_training import make_pruner
-from bert_tf.training.model import SequenceClassifier
+from bert_tf.pruning.lever import GateTraining, make_pruner
 from bert_tf.training.optimization import make_optimizer
 from bert_tf.training.schedules import make_schedule
 from flop.hard_concrete import HardConcrete
@@ -80,9 +80,10 @@ def test_thirty_steps_are_the_originals(source, batch, learning_rate, monkeypatc
         target_sparsity=0.6, target_sparsity_warmup=10, sparsity_base="factorized",
     )  # fmt: skip
     schedule = make_schedule("linear", learning_rate, STEPS, warmup_steps=3)
+    pruner = make_pruner(options, source, model.encoder, STEPS)
     model.compile(
         optimizer=make_optimizer("adamw", schedule, bias_correction=False),
-        pruner=make_pruner(options, source, model.encoder, STEPS),
+        levers=[GateTraining(pruner)],
         train_weights=learning_rate > 0,
     )
     step = tf.function(model.train_step)
@@ -98,7 +99,7 @@ def test_thirty_steps_are_the_originals(source, batch, learning_rate, monkeypatc
     with np.load(FIXTURES / "flop_sync" / "golden.npz") as golden:
         prefix = f"final_lr{learning_rate or 0}/"
         variables = {v.name.split(":")[0]: v for v in model.trainable_variables}
-        variables |= {"lambda_1": model.pruner.lambda_1, "lambda_2": model.pruner.lambda_2}
+        variables |= {"lambda_1": pruner.lambda_1, "lambda_2": pruner.lambda_2}
         finals = [name for name in golden.files if name.startswith(prefix)]
         assert len(finals) == 23
         for name in finals:

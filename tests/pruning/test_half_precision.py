@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from bert_tf.classification.model import SequenceClassifier
 from bert_tf.config import BertConfig
 from bert_tf.encoder import BertEncoder
-from bert_tf.training.model import SequenceClassifier
+from bert_tf.pruning.lever import GateTraining
 from bert_tf.training.optimization import make_optimizer
 from flop.factorized_dense import FactorizedDense
 from flop.pruner import Pruner
@@ -46,19 +47,23 @@ def make_model(loss_scale, **compile_arguments):
     optimizer = make_optimizer("adamw", 1e-3)
     if loss_scale:
         optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer, initial_scale=loss_scale)
-    model.compile(optimizer, pruner=Pruner(kernels, 0.5), **compile_arguments)
+    model.compile(optimizer, levers=[GateTraining(Pruner(kernels, 0.5))], **compile_arguments)
     model.create_slots()
     return model
 
 
+def pruner_of(model):
+    return model.levers[0].pruner
+
+
 def optimizers_of(model):
-    pruner = model.pruner
+    pruner = pruner_of(model)
     return model.optimizer.inner_optimizer, pruner.gate_optimizer, pruner.lambda_optimizer
 
 
 def state_of(model):
     """{name: array} of all that an update writes, the numbers of updates aside."""
-    written = [*model.trainable_variables, model.pruner.lambda_1, model.pruner.lambda_2]
+    written = [*model.trainable_variables, pruner_of(model).lambda_1, pruner_of(model).lambda_2]
     for optimizer in optimizers_of(model):
         written += [v for v in optimizer.variables if v is not optimizer.iterations]
     return {f"{i}:{v.name}": v.numpy() for i, v in enumerate(written)}
@@ -81,7 +86,7 @@ def test_updates_that_overflow_are_skipped_until_the_scale_fits(batch, arguments
             moved = {name.split(":")[1] for name in after if np.any(after[name] != before[name])}
             assert {"lambda_1", "lambda_2", "output_weights"} < moved
     assert 0 < skipped < 11
-    assert all(np.ptp(np.append(gate.numpy(), 5.0)) > 0 for gate in model.pruner.gates)
+    assert all(np.ptp(np.append(gate.numpy(), 5.0)) > 0 for gate in pruner_of(model).gates)
 
 
 def test_a_gate_alone_that_overflows_skips_the_weights_too(batch, monkeypatch):

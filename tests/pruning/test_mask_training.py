@@ -202,7 +202,11 @@ def logits(folders, model):
         ("dense", {"learning_rate": 0.0}, "--learning_rate=0 trains nothing"),
         ("dense", {"init_masks": "scores"}, "--init_masks has no effect"),
         ("factorized", {"factorized": True, "target_sparsity": 0.5}, "no effect with --factorized"),
-        ("factorized", {"target_sparsity": 1.5}, r"--target_sparsity=1.5: expected \[0, 1\]"),
+        (
+            "factorized",
+            {"target_sparsity": 1.5},
+            r"--target_sparsity=1.5: expected a number in \[0, 1\]",
+        ),
         ("factorized", {"hidden_dropout_prob": 1.0}, r"expected a number in \[0, 1\)"),
         ("factorized", {"distillation_temperature": 3.0}, "without --teacher_model_dir"),
         ("factorized", {"learning_rate": 0.0, "precision": "float16"}, "use bfloat16"),

@@ -6,11 +6,11 @@ import tensorflow as tf
 
 from bert_tf.checkpoints import names
 from bert_tf.checkpoints.report import assign_arrays
+from bert_tf.classification.model import SequenceClassifier
 from bert_tf.data.features import FeatureStore
 from bert_tf.errors import UserError
 from bert_tf.pruning import statistics
 from bert_tf.pruning.factorization import token_shares
-from bert_tf.training.model import SequenceClassifier
 from tests import tiny
 
 LENGTHS = np.array([4, 9, 2, 7, 6, 3])

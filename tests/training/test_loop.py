@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import tf_keras as keras
 
+from bert_tf.classification import evaluation
+from bert_tf.classification.model import SequenceClassifier
 from bert_tf.config import BertConfig
 from bert_tf.data.batching import train_plan
 from bert_tf.data.features import FeatureStore
 from bert_tf.data.tasks import get_task
-from bert_tf.training import evaluation, loop
-from bert_tf.training.model import SequenceClassifier
+from bert_tf.training import loop
 from bert_tf.training.optimization import make_optimizer
 from bert_tf.training.schedules import make_schedule
 from tests import tiny
@@ -44,7 +45,7 @@ def train(store, tmp_path):
         result = loop.train_and_evaluate(
             model,
             loop.TrainSpec(store, plan),
-            loop.EvalSpec(get_task("sst-2"), {"dev": store}) if evaluate else None,
+            evaluation.EvalSpec(get_task("sst-2"), {"dev": store}) if evaluate else None,
             loop.RunConfig(output_dir=tmp_path, identity={"seed": 0}, **config),
             callbacks,
         )

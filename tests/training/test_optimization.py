@@ -9,6 +9,7 @@ import tf_keras as keras
 import bert_tf  # noqa: F401
 from bert_tf.errors import UserError
 from bert_tf.training import optimization, schedules
+from tests import needs
 
 ROWS, WIDTH = 11, 3
 
@@ -241,6 +242,7 @@ def test_clipping_works_in_xla():
     np.testing.assert_allclose(tf.convert_to_tensor(grads[0]), expected[0], rtol=1e-6)
 
 
+@needs.tf_models
 def test_lamb_scales_each_update_to_its_weights():
     schedule = schedules.make_schedule("constant", 0.1, 10)
     weights = variables()

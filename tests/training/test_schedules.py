@@ -53,7 +53,7 @@ def test_stepped_takes_the_factor_of_the_last_boundary():
 def test_autofreezes_steps_are_at_three_and_six_tenths():
     """Its specification's vector 10: 16,666 updates."""
     schedule = schedules.make_schedule(
-        "stepped", 1.0, 16666, boundaries=schedules.autofreeze_steps(16666)
+        "stepped", 1.0, 16666, boundaries=schedules.stepped_boundaries(16666)
     )
     steps = [0, 4998, 4999, 9998, 9999, 16665]
     np.testing.assert_allclose(rates(schedule, steps), [1, 1, 0.7, 0.7, 0.4, 0.4], rtol=1e-6)

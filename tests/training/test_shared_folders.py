@@ -3,10 +3,9 @@
 import pytest
 import tf_keras as keras
 
-from bert_tf import locks
+from bert_tf import classification, locks, pretraining
 from bert_tf.errors import UserError
-from bert_tf.training import classification, pretraining
-from bert_tf.training.pretraining_options import PretrainingOptions
+from bert_tf.pretraining.options import PretrainingOptions
 from tests import tiny
 
 REFUSED = r"^--output_dir=\S+: another run is writing there: wait for its end, or give another"

@@ -8,6 +8,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from bert_tf.errors import UserError
+from bert_tf.training.lever import Lever
 from bert_tf.training.optimization import make_optimizer
 from bert_tf.training.schedules import make_schedule
 from bert_tf.training.state import STATE_FILE, RunState
@@ -95,6 +96,43 @@ def test_a_state_of_an_older_version_lacks_a_key_and_goes_on(tmp_path):
     assert RunState(tmp_path, Model(), {**IDENTITY, "labels": ["neg", "pos"]}).restore() == 2
 
 
+def test_a_flag_that_came_later_was_at_its_default_before(tmp_path):
+    saved(tmp_path)
+    defaults = {"freeze_layers": 0, "seed": 42}
+    later = {**IDENTITY, "freeze_layers": 0}
+    assert RunState(tmp_path, Model(), later, defaults=defaults).restore() == 2
+    state = RunState(tmp_path, Model(), {**IDENTITY, "freeze_layers": 3}, defaults=defaults)
+    with pytest.raises(UserError, match=r"run in this folder has freeze_layers=0, this command 3;"):
+        state.restore()
+
+
+def test_a_flag_that_has_gone_since_does_not_matter(tmp_path):
+    saved(tmp_path)
+    assert RunState(tmp_path, Model(), {"seed": 1}).restore() == 2
+
+
+def edit(path, **values):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+@pytest.mark.parametrize("version", [2, "next"])
+def test_a_state_of_a_newer_version_is_refused(tmp_path, version):
+    saved(tmp_path)
+    edit(tmp_path / STATE_FILE, version=version)
+    message = f"{STATE_FILE}: training state of version {version!r}, expected 1 at most: go on with"
+    with pytest.raises(UserError, match=f"{message}[^\n]*$"):
+        RunState(tmp_path, Model(), IDENTITY).restore()
+
+
+def test_a_state_without_a_version_is_an_older_one(tmp_path):
+    saved(tmp_path)
+    path = tmp_path / STATE_FILE
+    value = json.loads(path.read_text())
+    del value["version"]
+    path.write_text(json.dumps(value))
+    assert RunState(tmp_path, Model(), IDENTITY).restore() == 2
+
+
 def test_a_state_file_without_a_key_is_named(tmp_path):
     saved(tmp_path)
     path = tmp_path / STATE_FILE
@@ -149,3 +187,60 @@ def test_a_state_of_an_earlier_version_records_no_data_and_goes_on(tmp_path):
     del values["data"]
     path.write_text(json.dumps(values))
     assert RunState(tmp_path, Model(), IDENTITY, data={"training rows": "a"}).restore() == 2
+
+
+class Counted(Lever):
+    """A lever with a state and a tensor."""
+
+    name = "counted"
+    former_part = ("model", "counter")
+
+    def __init__(self, value=0.0):
+        super().__init__()
+        self.module = tf.Module()
+        self.module.variable = tf.Variable(value)
+        self.notes = {}
+
+    def state(self):
+        return self.notes
+
+    def restore(self, state):
+        self.notes = dict(state)
+
+    def trackable(self):
+        return self.module
+
+
+def test_the_states_of_levers_come_back(tmp_path):
+    model, lever = Model(), Counted(3.0)
+    lever.notes = {"decisions": [1, 2]}
+    model.update(2)
+    RunState(tmp_path, model, IDENTITY, levers=[lever]).save(2)
+    found = Counted()
+    RunState(tmp_path, Model(), IDENTITY, levers=[found]).restore()
+    assert float(found.module.variable) == 3.0
+    assert found.notes == {"decisions": [1, 2]}
+
+
+def test_the_states_of_levers_come_back_from_an_earlier_version(tmp_path):
+    model = saved(tmp_path)
+    model.counter = Counted(3.0).module  # where such a version kept it
+    checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
+    checkpoint.write(str(tmp_path / "checkpoints" / "state-2"))
+    written = json.loads((tmp_path / STATE_FILE).read_text())
+    del written["version"], written["levers"]
+    written["info"]["counted"] = {"decisions": [1, 2]}
+    (tmp_path / STATE_FILE).write_text(json.dumps(written))
+    expected = model.update(3)
+
+    model, found = Model(), Counted()
+    RunState(tmp_path, model, IDENTITY, levers=[found]).restore()
+    assert float(found.module.variable) == 3.0
+    assert found.notes == {"decisions": [1, 2]}
+    np.testing.assert_array_equal(model.update(3), expected)
+
+
+def test_a_state_lacks_what_a_lever_has_kept(tmp_path):
+    saved(tmp_path)
+    with pytest.raises(UserError, match="cannot restore the training state"):
+        RunState(tmp_path, Model(), IDENTITY, levers=[Counted()]).restore()

@@ -31,7 +31,7 @@ def test_phases_follow_the_freezes(folders):
         output_dir=folder / "schedule", freeze_policy="schedule", freeze_schedule="0.25:1",
         activation_cache="memory", **values,
     )  # fmt: skip
-    from bert_tf.training import classification
+    from bert_tf import classification
 
     with tiny.eagerly():
         results = classification.run(options, callbacks=[count])

@@ -215,7 +215,7 @@ def test_a_nul_byte_in_text(write):
     ],
 )
 def test_reports_name_formats_and_doubts(write, caplog, content, input_format, warning):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     path = write(content)
     reader = TextReader([str(path)], input_format)
     count = len({piece.document for piece in reader.pieces()})

@@ -1,0 +1,229 @@
+"""A run of classification before its first step: options checked, files read, model compiled."""
+
+import dataclasses
+import datetime
+import functools
+import pathlib
+import time
+
+from absl import logging
+
+from bert_tf import files
+from bert_tf.checkpoints import head_matching
+from bert_tf.checkpoints.model_folder import LoadedModel, load_model, require_pooler
+from bert_tf.checkpoints.model_tokenizer import check_same_tokenizer
+from bert_tf.checkpoints.report import assign_arrays
+from bert_tf.classification.model import SequenceClassifier
+from bert_tf.data import inputs
+from bert_tf.encoder import BertEncoder, kernels
+from bert_tf.errors import UserError
+from bert_tf.training import distribution, sources
+from bert_tf.training.lever import Run, make_levers
+from bert_tf.training.optimization import make_optimizer
+from bert_tf.training.schedules import make_schedule, stepped_boundaries
+from bert_tf.training.summaries import Summaries
+
+
+@dataclasses.dataclass
+class Job:
+    """Everything a run is made of, once its options are checked and its files read.
+
+    `initial` is the model to start from, its head in the order of the task's labels or left out;
+    `source` is what the levers made of it.
+    """
+
+    options: object
+    output_dir: pathlib.Path
+    strategy: object
+    initial: LoadedModel
+    source: LoadedModel
+    data: inputs.Inputs
+    levers: tuple = ()
+    model: SequenceClassifier | None = None
+    seconds: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def chief(self):
+        """Whether this process writes the files."""
+        return distribution.is_chief(self.strategy)
+
+    @property
+    def task(self):
+        """The `Task` of the data."""
+        return self.data.task
+
+
+def start(options):
+    """Returns (strategy, output_dir): options checked, this process prepared, the folder made."""
+    options.check()
+    strategy = distribution.start(options)
+    output_dir = pathlib.Path(options.output_dir)
+    if options.timestamped_output_dir:
+        now = distribution.value_of_chief(strategy, int(time.time()))  # one folder for all workers
+        output_dir /= datetime.datetime.fromtimestamp(now).strftime("%Y-%m-%d-%H:%M:%S")
+    return strategy, files.make_output_dir(output_dir)
+
+
+def prepare(options, strategy, output_dir):
+    """Returns the `Job`: model and data read; only the features are written."""
+    sources.check_output_dir(options, output_dir)
+    source = sources.load(options, output_dir)
+    levers = make_levers(options, source)
+    task = inputs.task_of(options, source)
+    initial = _with_head(options, source, task)
+
+    def build(chief):
+        write_tfrecord = options.write_tfrecord and chief
+        own = dataclasses.replace(options, write_tfrecord=write_tfrecord)
+        return inputs.build(own, source, task, output_dir)
+
+    # The other workers of a cluster find the chief's features ready.
+    data = distribution.chief_first(strategy, build)
+    changed = initial
+    for lever in levers:
+        changed = lever.source(changed)
+    return Job(options, output_dir, strategy, initial, changed, data, levers)
+
+
+def _with_head(options, source, task):
+    """The model to start from with its head as the task has it; without training it needs one."""
+    # The numbers of a model are what its user asks for; those of new rows may be anything.
+    initial = head_matching.matched(source, task, numbers_agree=not options.do_train)
+    if not options.do_train:
+        head_matching.require(
+            initial, task, f"give a model fine-tuned on task {task.name}, or --do_train"
+        )
+        require_pooler(initial)
+    elif reason := initial.left.get("output_weights"):
+        logging.warning("%s: its classifier is %s: a new one is trained", source.source, reason)
+    return initial
+
+
+def build_model(job):
+    """Creates the job's model in the strategy's scope, with the initial weights."""
+    with distribution.scope(job.strategy):
+        job.model = _classifier(job, job.source)
+        if job.initial.arrays is not None:
+            logging.info("\n%s", _assign(job.model, job.source).table())
+
+
+def _classifier(job, source):
+    """A `SequenceClassifier` for the run's task of the shape of `source`, its weights random."""
+    task = job.task
+    return SequenceClassifier(
+        source.config,
+        num_outputs=1 if task.labels is None else len(task.labels),
+        regression=task.labels is None,
+        seed=job.options.seed,
+        encoder=BertEncoder(
+            source.config, dense_factory=kernels.factory(source.config, source.arrays)
+        ),
+    )
+
+
+def _assign(model, source):
+    """Gives the model the weights of `source`; returns the `LoadReport`."""
+    return assign_arrays(
+        model.model_weights, source.arrays, source.source, left=source.left, remarks=source.remarks
+    )
+
+
+def _load_other(job, folder, flag):
+    """Returns (classifier of the job's task with the weights of a model folder, their digest).
+
+    Args:
+      job: `Job`.
+      folder: of a model fine-tuned on the same task.
+      flag: that names it.
+
+    Raises:
+      UserError: it does not read the job's examples, or has no head for its task.
+    """
+    source = load_model(folder)
+    if source.config.vocab_size != job.source.config.vocab_size:
+        raise UserError(
+            f"--{flag}: {source.source} has a vocabulary of {source.config.vocab_size},"
+            f" the student's has {job.source.config.vocab_size}"
+        )
+    for key in ("max_position_embeddings", "type_vocab_size"):
+        theirs, needed = getattr(source.config, key), _needed(job)[key]
+        if theirs < needed:
+            raise UserError(
+                f"--{flag}: {source.source} has {key} {theirs}, the run's examples need"
+                f" {needed}: give another teacher"
+                + (", or a smaller --max_seq_length" if key.startswith("max") else "")
+            )
+    require_pooler(source)
+    check_same_tokenizer(source, job.source, job.data.do_lower_case)
+    digest = sources.digest(source.arrays)
+    source = head_matching.matched(source, job.task)
+    advice = f"give a --{flag} that was fine-tuned on task {job.task.name}"
+    head_matching.require(source, job.task, advice)
+    model = _classifier(job, source)
+    _assign(model, source)
+    return model, digest
+
+
+def _needed(job):
+    """What the training examples need of a model's tables."""
+    store = job.data.train
+    pairs = bool((store.first_lengths < store.lengths).any())
+    longest = job.data.pad_to or int(store.lengths.max())
+    return {"max_position_embeddings": longest, "type_vocab_size": 1 + pairs}
+
+
+def begin_levers(job, total_steps):
+    """Tells the levers of the run that begins; returns the chief's `Summaries`, else None."""
+    summaries = Summaries(job.output_dir) if job.chief else None
+    run = Run(
+        options=job.options,
+        source=job.source,
+        model=job.model,
+        total_steps=total_steps,
+        store=job.data.train,
+        output_dir=job.output_dir,
+        strategy=job.strategy,
+        chief=job.chief,
+        summaries=summaries,
+        load_other=functools.partial(_load_other, job),
+    )
+    with distribution.scope(job.strategy):
+        for lever in job.levers:
+            lever.begin(run)
+    return summaries
+
+
+def compile_model(job, total_steps):
+    """Compiles the job's model for a training of `total_steps` updates."""
+    options = job.options
+    with distribution.scope(job.strategy):
+        schedule = make_schedule(
+            options.lr_schedule,
+            learning_rate=options.learning_rate,
+            total_steps=total_steps,
+            warmup_steps=int(total_steps * _warmup_proportion(options)),
+            boundaries=stepped_boundaries(total_steps),
+        )
+        optimizer = make_optimizer(
+            options.optimizer,
+            schedule,
+            weight_decay=options.weight_decay,
+            bias_correction=options.adam_bias_correction,
+            precision=options.precision,
+        )
+        job.model.compile(
+            optimizer=optimizer,
+            clip_norm=options.clip_norm or None,
+            accumulation_steps=options.gradient_accumulation_steps,
+            levers=job.levers,
+            train_weights=options.learning_rate > 0,
+            regularization_scale=options.regularization_scale,
+            jit_compile=options.xla,
+            steps_per_execution=options.steps_per_execution,
+        )
+
+
+def _warmup_proportion(options):
+    if options.lr_schedule == "stepped" and "warmup_proportion" not in options.given:
+        return 0.0
+    return options.warmup_proportion

@@ -1,0 +1,97 @@
+"""SequenceClassifier: encoder, head, and the loss of the task."""
+
+import tensorflow as tf
+
+from bert_tf.encoder import BertEncoder
+from bert_tf.heads import ClassifierHead, example_losses
+from bert_tf.training.lever import Loss, Pass
+from bert_tf.training.passes import mean_losses
+from bert_tf.training.update import UpdatedModel
+
+
+class SequenceClassifier(UpdatedModel):
+    """BERT with a sentence classification or regression head, trained by compile/fit.
+
+    Args:
+      config: `BertConfig`.
+      num_outputs: number of labels; 1 with `regression`.
+      regression: squared error on one output instead of cross-entropy.
+      seed: integer seed of the dropout masks, see `UpdatedModel`.
+      encoder: a `BertEncoder` to use; built from `config` when None.
+
+    Example:
+      >>> model = SequenceClassifier(config, num_outputs=2)
+      >>> model.compile(optimizer=make_optimizer("adamw", schedule))
+      >>> model.fit(dataset)  # of ({input_word_ids, input_mask, input_type_ids}, labels)
+    """
+
+    def __init__(self, config, num_outputs, regression=False, seed=0, encoder=None):
+        super().__init__(config, encoder or BertEncoder(config), seed, "sequence_classifier")
+        self.regression = regression
+        self.classifier = ClassifierHead(
+            num_outputs,
+            config.hidden_size,
+            dropout=config.hidden_dropout_prob,
+            initializer_range=config.initializer_range,
+        )
+
+    @property
+    def model_weights(self):
+        """The variables of encoder and head, frozen or not: what a checkpoint of the model has."""
+        return self.encoder.weights + self.classifier.weights
+
+    def call(self, inputs, training=None):
+        """Returns float32 logits [batch, num_outputs] of the three int32 inputs [batch, seq]."""
+        return self.forward(inputs, training)[0]
+
+    def forward(self, inputs, training=None, first_token_only=True):
+        """Returns (logits, hidden states): those of `call`, and what each layer gave on the way.
+
+        With `inputs["hidden"]`, the output of the frozen layers [batch, seq, hidden], these and
+        the embeddings are not computed, and the states begin with it.
+
+        Args:
+          inputs: dict of int32 [batch, seq], see `call`.
+          training: whether dropout is on.
+          first_token_only: let the last layer compute the first token only, all that the head
+            needs: its state is then [batch, 1, hidden].
+
+        Returns:
+          float32 [batch, num_outputs], and a list of float [batch, seq, hidden]: the embedding
+          output, then each layer's.
+        """
+        encoder, hidden, layers = self.encoder, inputs.get("hidden"), None
+        if hidden is None:
+            hidden = encoder.embed(inputs["input_word_ids"], inputs["input_type_ids"], training)
+        else:
+            layers = range(encoder.gradient_start or 0, len(encoder.encoder_layers))
+        sequence, states = encoder.transform(
+            hidden,
+            inputs["input_mask"],
+            layers,
+            training=training,
+            first_token_only=first_token_only,
+        )
+        return self.classifier(encoder.pool(sequence), training=training), [hidden, *states]
+
+    def example_losses(self, labels, logits):
+        """Returns float32 losses [batch] of the task, see `heads.example_losses`."""
+        return example_losses(labels, logits, self.regression)
+
+    def batch_totals(self, data):
+        """The examples of the batch, int32."""
+        return tf.shape(data[1])[0]
+
+    def task_pass(self):
+        """The pass of the task's own loss."""
+
+        def losses(inputs, labels, outputs, shared):
+            return self.example_losses(labels, outputs[0])
+
+        return Pass((Loss("loss", losses),))
+
+    def objective(self, data, weights, one, shared):
+        """The weighted mean losses of the pass over the examples."""
+        inputs, labels = data
+        outputs = self.forward(inputs, training=True, **one.forward)
+        return mean_losses(one.losses, weights, inputs, labels, outputs, shared)

@@ -1,0 +1,242 @@
+"""Fine-tune, evaluate and predict sentence classification: what run_classifier.py runs."""
+
+import functools
+import time
+
+from absl import logging
+
+from bert_tf import files
+from bert_tf.checkpoints.model_folder import save_model_folder
+from bert_tf.checkpoints.report import assign_arrays
+from bert_tf.classification import evaluation
+from bert_tf.classification import job as job_lib
+from bert_tf.data.batching import train_plan
+from bert_tf.errors import UserError
+from bert_tf.options import identity, identity_defaults
+from bert_tf.training import distribution, loop, sources
+from bert_tf.training import results as results_lib
+from bert_tf.training.lever import identity_of, phase_of
+from bert_tf.training.step_times import StepTimes
+from bert_tf.training.summaries import Summaries
+
+
+def run(options, callbacks=()):
+    """Fine-tunes, evaluates and predicts as `options` say.
+
+    Args:
+      options: `ClassifierOptions`.
+      callbacks: Keras callbacks of the training.
+
+    Returns:
+      The content of `results.json`: metrics, best metrics, steps, times, parameters, stop reason.
+
+    Raises:
+      UserError: bad input, or another run is at work in output_dir; nothing already written is
+        lost.
+    """
+    started = time.monotonic()
+    strategy, output_dir = job_lib.start(options)
+    with distribution.only_run(strategy, output_dir):
+        return _run(job_lib.prepare(options, strategy, output_dir), started, callbacks)
+
+
+def _run(job, started, callbacks):
+    options = job.options
+    job.seconds["preparation"] = time.monotonic() - started
+    job_lib.build_model(job)
+    results = {"task": job.task.name, "parameters": _count_parameters(job.model)}
+    if options.do_train:
+        results |= _train(job, callbacks)
+    elif options.do_eval:
+        results |= _evaluate(job)
+    if options.do_predict:
+        _predict(job)
+    results["seconds"] = {**results.get("seconds", {}), **job.seconds}
+    results["options"] = results_lib.described(options)
+    if job.chief and (options.do_train or options.do_eval):
+        _report(job, results)
+    return results
+
+
+def _train(job, callbacks):
+    options, store = job.options, job.data.train
+    multiple = 8 if options.xla else 1  # few shapes, few compilations
+    plan = make_plan(job, multiple)
+    summaries = job_lib.begin_levers(job, plan.steps)
+    job_lib.compile_model(job, plan.steps)
+    times = _step_times(job, plan, multiple)
+    result = loop.train_and_evaluate(
+        job.model,
+        loop.TrainSpec(store, plan, job.data.pad_to, multiple, job.levers),
+        _eval_spec(job) if options.do_eval else None,
+        loop.RunConfig(
+            output_dir=job.output_dir,
+            identity=_identity(job, plan),
+            identity_defaults=identity_defaults(options),
+            data={f"{name} examples": store.fingerprint for name, store in job.data.dev.items()},
+            save_checkpoints_steps=options.save_checkpoints_steps,
+            keep_best=options.keep_best,
+            save_model=lambda folder: _save(job, folder),
+            early_stopping_patience=options.early_stopping_patience,
+            log_steps=options.log_steps,
+            strategy=job.strategy,
+            levers=job.levers,
+        ),
+        callbacks=[*callbacks, times],
+        summaries=summaries,
+    )
+    metrics, step = _final_model(job, result)
+    reports = {lever.name: found for lever in job.levers if (found := lever.report())}
+    seconds = {**result.seconds, "tracing": times.tracing_seconds()}
+    busy = seconds["this_session"] - seconds["evaluation"] - seconds["checkpoints"]
+    return {
+        "metrics": metrics,
+        "metrics_step": step,
+        "best": result.best,
+        "evaluations": result.evaluations,
+        "global_step": result.step,
+        "epochs": plan.epoch_of(result.step),
+        "stop_reason": result.stop_reason,
+        "train_examples": len(store),
+        "examples_per_second": result.examples_this_session / busy if busy else 0.0,
+        "padding_share": plan.padding_share,
+        "phases": times.phases(),
+        **reports,
+        "seconds": seconds,
+    }
+
+
+def _eval_spec(job):
+    return evaluation.EvalSpec(job.task, job.data.dev, job.options.eval_batch_size)
+
+
+def make_plan(job, multiple=1):
+    """Returns the `BatchPlan` of the whole run, padded to a multiple of `multiple`.
+
+    Raises:
+      UserError: there are too few examples for a batch.
+    """
+    options, store = job.options, job.data.train
+    plan = train_plan(
+        store.lengths,
+        batch_size=None if options.train_token_budget else options.train_batch_size,
+        token_budget=options.train_token_budget,
+        epochs=options.num_train_epochs,
+        seed=options.seed,
+        bucket=options.bucket_by_length,
+        pad_to=job.data.pad_to,
+        pad_multiple=multiple,
+    )
+    if plan.steps < 1:
+        raise UserError(
+            f"--num_train_epochs={options.num_train_epochs}: {len(store)} training examples make"
+            f" no full batch of --train_batch_size={options.train_batch_size}"
+        )
+    return plan
+
+
+def _final_model(job, result):
+    """Saves the trained model, the best one if that is kept; returns its (metrics, step)."""
+    if not job.chief:
+        return result.metrics, result.step
+
+    def load(best):
+        assign_arrays(job.model.model_weights, best.arrays, best.source)
+        job.model.global_step.assign(result.best["step"])
+
+    return results_lib.write_final_model(
+        job.output_dir,
+        result,
+        load if job.options.keep_best else None,
+        save=functools.partial(_save, job, job.output_dir),
+        arrays=functools.partial(_arrays, job.model),
+    )
+
+
+def _step_times(job, plan, multiple):
+    store = job.data.train
+
+    def tokens(step):
+        ids = plan.ids(step)
+        return len(ids) * store.padded_length(ids, job.data.pad_to, multiple)
+
+    return StepTimes(tokens, functools.partial(phase_of, job.options, job.levers))
+
+
+def _identity(job, plan):
+    """What a resumed run must share with the one it goes on with, by flag name if there is one."""
+    return {
+        **identity(job.options),
+        **identity_of(job.options, job.levers),
+        "task": job.task.name,
+        "labels": job.task.to_json()["labels"],
+        "training data": job.data.train.fingerprint,
+        "initial weights": sources.digest(job.initial.arrays),
+        "model shape": job.source.config.to_dict(),
+        "steps": plan.steps,
+    }
+
+
+def _evaluate(job):
+    evaluator = evaluation.Evaluator(job.model, job.options.eval_batch_size, job.data.pad_to)
+    metrics = {split: evaluator.evaluate(store, job.task) for split, store in job.data.dev.items()}
+    if job.chief:
+        step = (job.source.task or {}).get("global_step", 0)
+        results_lib.write_eval_results(job.output_dir, metrics, step)
+    return {"metrics": metrics, "seconds": {"evaluation": evaluator.seconds}}
+
+
+def _predict(job):
+    evaluator = evaluation.Evaluator(job.model, job.options.predict_batch_size, job.data.pad_to)
+    outputs = {split: evaluator.logits(store) for split, store in job.data.test.items()}
+    if job.chief:
+        evaluation.remove_predictions(job.output_dir)
+        for index, (split, logits) in enumerate(outputs.items()):
+            numbers = job.data.test_rows.get(split)
+            evaluation.write_predictions(
+                job.output_dir, logits, job.task, split, index == 0, numbers
+            )
+    job.seconds["prediction"] = evaluator.seconds
+
+
+def _save(job, folder):
+    """Writes the model as a model folder that every program here reads."""
+    task = {
+        **job.task.to_json(),
+        "max_seq_length": job.data.max_seq_length,
+        "truncation": job.data.truncation,
+        "do_lower_case": job.data.do_lower_case,
+        "global_step": int(job.model.global_step.numpy()),
+    }
+    arrays, vocab_file = _arrays(job.model), job.source.vocab_file
+    save_model_folder(folder, job.source.config, arrays, vocab_file, task)
+
+
+def _arrays(model):
+    return {v.name.split(":")[0]: v.numpy() for v in model.model_weights}
+
+
+def _count_parameters(model):
+    counts = {"total": 0, "embeddings": 0}
+    for variable in model.model_weights:
+        size = int(variable.shape.num_elements())
+        counts["total"] += size
+        if variable.name.startswith("bert/embeddings/"):
+            counts["embeddings"] += size
+    return counts
+
+
+def _report(job, results):
+    """Writes results.json and the run's hyper-parameters and outcome to TensorBoard."""
+    results["environment"] = results_lib.environment(job.options.precision)
+    files.write_json(job.output_dir / "results.json", results)
+    summaries = Summaries(job.output_dir)
+    described = results["options"]
+    for lever in job.levers if job.options.do_train else ():
+        described = {**described, **lever.settled()}
+    summaries.text("Hyperparameters", described)
+    if results.get("metrics"):
+        summaries.hparams(described, results_lib.report_names(results["metrics"]))
+    first = next(iter(results["metrics"].values()), {})
+    outcome = "  ".join(f"{k} {v:.4f}" for k, v in first.items())
+    logging.info("%s: %s  (%s)", job.task.name, outcome or "done", job.output_dir)

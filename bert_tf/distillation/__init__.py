@@ -1,0 +1,1 @@
+"""Distillation: a student learns from a fine-tuned teacher, beside its labels."""

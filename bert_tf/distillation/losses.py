@@ -1,0 +1,117 @@
+"""What draws a student to a teacher: losses on their logits and hidden states."""
+
+import tensorflow as tf
+
+from bert_tf.errors import UserError
+
+
+class DistillationLoss:
+    """Per-example distillation losses of a classifier or regressor.
+
+    Logits: T^2 times the cross-entropy of the student's softened class probabilities to the
+    teacher's (Hinton et al., 2015), or the squared error of a regression. Hidden states: mean
+    squared error over real tokens between the student's layers and those of the teacher spread
+    evenly over its depth, divided by the mean square of the teacher's (after TinyBERT, Jiao et
+    al., 2020), so that 1 means "no better than zeros" whatever the model. The student's last layer
+    computes the first token only and is compared there; all other layers are compared at every
+    token. A teacher at most half as deep, whose last layer has several students, computes it in
+    full.
+
+    Args:
+      teacher: `SequenceClassifier` of the same task; it is run without dropout and never trained.
+      student_config: `BertConfig` of the student.
+      temperature: T, above 0.
+      logits_weight, hidden_weight: factors of the two losses; 0 leaves one out.
+
+    Raises:
+      UserError: the hidden sizes differ while hidden states are to be compared.
+    """
+
+    def __init__(
+        self, teacher, student_config, temperature=2.0, logits_weight=1.0, hidden_weight=1.0
+    ):
+        if hidden_weight and teacher.config.hidden_size != student_config.hidden_size:
+            raise UserError(
+                f"--teacher_model_dir: hidden_size {teacher.config.hidden_size} of the teacher is"
+                f" not the student's {student_config.hidden_size}: give"
+                " --distillation_hidden_weight=0 to compare logits alone"
+            )
+        self._teacher = teacher
+        self.temperature = temperature
+        self.logits_weight = logits_weight
+        self.hidden_weight = hidden_weight
+        depth, own = teacher.config.num_hidden_layers, student_config.num_hidden_layers
+        self.layers = [round(i * depth / own) for i in range(own + 1)]
+        self._first_token_only = not hidden_weight or depth not in self.layers[:-1]
+
+    def wanted(self, inputs):
+        """Returns the teacher's (logits, hidden states) for `inputs`, which have no gradient."""
+        # The student's cached states are not the teacher's.
+        inputs = {name: x for name, x in inputs.items() if name != "hidden"}
+        logits, states = self._teacher.forward(
+            inputs, training=False, first_token_only=self._first_token_only
+        )
+        return tf.stop_gradient(logits), [tf.stop_gradient(state) for state in states]
+
+    def __call__(self, inputs, outputs, wanted):
+        """Returns float32 losses [batch].
+
+        Args:
+          inputs: the student's inputs, dict of int32 [batch, seq].
+          outputs: the student's (logits, hidden states), see `SequenceClassifier.forward`. States
+            that a cache leaves out are of frozen layers, whose losses would have no gradient: they
+            count as 0, so that the others weigh the same.
+          wanted: the teacher's, of `wanted`.
+        """
+        (logits, states), (wanted_logits, wanted_states) = outputs, wanted
+        losses = self.logits_weight * self._logits_losses(wanted_logits, logits)
+        if self.hidden_weight:
+            mask = tf.cast(inputs["input_mask"], tf.float32)
+            chosen = [wanted_states[i] for i in self.layers[-len(states) :]]
+            chosen[-1] = chosen[-1][:, :1]  # all that the student's last layer computes
+            count = len(self.layers)
+            losses += self.hidden_weight * hidden_losses(chosen, states, mask, count)
+        return losses
+
+    def _logits_losses(self, wanted, logits):
+        if self._teacher.regression:
+            return tf.square(wanted[:, 0] - logits[:, 0])
+        softened = tf.nn.softmax(wanted / self.temperature)
+        losses = tf.nn.softmax_cross_entropy_with_logits(softened, logits / self.temperature)
+        return self.temperature**2 * losses
+
+
+def hidden_losses(wanted, found, mask, count=None):
+    """Returns float32 [batch]: relative squared errors over real tokens, mean over the states.
+
+    Args:
+      wanted, found: lists of float [batch, seq or 1, hidden], those of a pair of the same shape;
+        one that holds the first token only is compared there.
+      mask: float32 [batch, seq], 1 for real tokens.
+      count: states that the mean is over; those that are not here count as 0. All here if None.
+
+    Raises:
+      ValueError: the shapes of a pair differ, as far as they are known when the step is traced;
+        `tf.errors.InvalidArgumentError` if they turn out to differ later.
+    """
+    total = 0.0
+    for target, state in zip(wanted, found, strict=True):
+        target, state = tf.cast(target, tf.float32), tf.cast(state, tf.float32)
+        target = _require_same_shape(target, state)
+        weights = mask[:, : tf.shape(state)[1]]
+        errors = tf.reduce_mean(tf.square(target - state), -1) * weights
+        scale = tf.reduce_mean(tf.square(target), -1) * weights
+        total += tf.reduce_sum(errors, -1) / tf.maximum(tf.reduce_sum(scale, -1), 1e-6)
+    return total / (count or len(found))
+
+
+def _require_same_shape(target, state):
+    """`target`, once it is sure that a difference of the two would not be broadcast."""
+    message = "hidden states to compare: the teacher's and the student's shapes differ"
+    if not target.shape.is_compatible_with(state.shape):
+        raise ValueError(f"{message}: {target.shape} and {state.shape}")
+    if target.shape.is_fully_defined() and state.shape.is_fully_defined():
+        return target
+    same = tf.debugging.assert_equal(tf.shape(target), tf.shape(state), message)
+    with tf.control_dependencies([same] if same is not None else []):
+        return tf.identity(target)

@@ -1,0 +1,52 @@
+"""A teacher beside the other levers, in runs as run_classifier.py makes them."""
+
+import numpy as np
+import pytest
+import tf_keras as keras
+
+from bert_tf import classification
+from tests import tiny
+
+
+@pytest.fixture(scope="module", autouse=True)
+def eagerly():
+    with tiny.eagerly():
+        yield
+
+
+@pytest.fixture(scope="module")
+def flags(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("distillation")
+    common = {
+        "do_train": True,
+        "task_name": "sst-2",
+        "data_dir": tiny.make_sst2(folder / "sst2"),
+        "max_seq_length": 16,
+        "train_batch_size": 8,
+        "num_train_epochs": 2.0,
+        "learning_rate": 1e-3,
+        "save_checkpoints_steps": 2,
+    }
+    model = tiny.make_model(folder / "model", num_hidden_layers=2)
+    tiny.run(**common, model_dir=model, output_dir=folder / "teacher", seed=1)
+    return {**common, "model_dir": model, "teacher_model_dir": folder / "teacher"}
+
+
+class Killer(keras.callbacks.Callback):
+    def on_train_batch_begin(self, batch, logs=None):
+        if int(self.model.global_step.numpy()) == 7:
+            raise InterruptedError
+
+
+def test_a_teacher_beside_cached_activations(flags, tmp_path):
+    flags = {**flags, "freeze_policy": "schedule", "freeze_schedule": "0.3:1"}
+    tiny.run(**flags, output_dir=tmp_path / "computed")
+    tiny.run(**flags, output_dir=tmp_path / "cached", activation_cache="disk")
+    options = tiny.options(**flags, output_dir=tmp_path / "killed", activation_cache="disk")
+    with pytest.raises(InterruptedError):
+        classification.run(options, [Killer()])
+    classification.run(options)
+    for name, value in tiny.arrays_of(tmp_path / "computed").items():
+        for folder in ("cached", "killed"):  # in other batches, so that sums round otherwise
+            found = tiny.arrays_of(tmp_path / folder)[name]
+            np.testing.assert_allclose(found, value, atol=1e-5, err_msg=f"{folder}: {name}")

@@ -1,0 +1,43 @@
+"""The picture of accuracy, size and latency is drawn of what docs/results.md says."""
+
+import importlib.util
+import io
+import re
+
+import pytest
+
+from tests import pages
+
+
+@pytest.fixture(scope="module")
+def drawing():
+    """The program docs/draw_pruning.py as a module."""
+    path = pages.ROOT / "docs" / "draw_pruning.py"
+    spec = importlib.util.spec_from_file_location("draw_pruning", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_table_repeats_what_was_measured(drawing):
+    """Each accuracy and each latency stands in the tables of the sections before, too."""
+    text = pages.read("docs/results.md")
+    measured = set(re.findall(r"\d+\.\d+", text.split(drawing.HEADING)[0]))
+    rows = drawing.read_table(text)
+    assert [row["removed"] for row in rows] == [0, 50, 75, 90]
+    for row in rows[1:]:
+        numbers = [row["latency, 8 x 128, float32"], *(row[name] for name in drawing.SERIES)]
+        assert {f"{number:.2f}" for number in numbers if number is not None} <= measured
+
+
+def test_every_column_of_results_is_drawn_in_both_panels(drawing):
+    rows = drawing.read_table(pages.read("docs/results.md"))
+    figure = drawing.draw(rows)
+    columns = "checkpoint, MB", "latency, 8 x 128, float32"
+    for axes, column in zip(figure.axes, columns, strict=True):
+        drawn = {line.get_label(): line.get_xydata().tolist() for line in axes.get_lines()}
+        for name, (label, *_) in drawing.SERIES.items():
+            assert drawn[label] == [[r[column], r[name]] for r in rows if r[name] is not None]
+    picture = io.BytesIO()
+    figure.savefig(picture, format="svg")
+    assert picture.getvalue().startswith(b"<?xml")

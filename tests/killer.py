@@ -6,6 +6,7 @@ import shutil
 import threading
 
 import pytest
+import tf_keras as keras
 
 
 def seeds(quick, every):
@@ -16,6 +17,18 @@ def seeds(quick, every):
 
 class Killed(BaseException):
     """Stands for the end of the process: nothing catches it."""
+
+
+class KilledBefore(keras.callbacks.Callback):
+    """Ends the process before update `step` (from 0)."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if int(self.model.global_step.numpy()) == self.step:
+            raise Killed
 
 
 class Killer:

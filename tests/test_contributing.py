@@ -5,13 +5,13 @@ import re
 
 import numpy as np
 import pytest
-import tf_keras as keras
 
 import bert_tf
 from bert_tf import classification
 from bert_tf.classification.options import LEVERS, ClassifierOptions
 from bert_tf.errors import UserError
 from tests import tiny
+from tests.killer import Killed, KilledBefore
 
 FLAGS = {
     "do_train": True,
@@ -59,12 +59,6 @@ def inputs(tmp_path_factory):
     }
 
 
-class Killer(keras.callbacks.Callback):
-    def on_train_batch_begin(self, batch, logs=None):
-        if int(self.model.global_step.numpy()) == 3:
-            raise InterruptedError
-
-
 def train(options_class, inputs, folder, callbacks=(), **flags):
     values = {**FLAGS, **inputs, "output_dir": str(folder), **flags}
     with tiny.eagerly():
@@ -75,8 +69,8 @@ def test_it_trains_reports_and_resumes(options_class, inputs, tmp_path):
     train(options_class, inputs, tmp_path / "whole", label_smoothing=0.2)
     scalars, _ = tiny.read_events(tmp_path / "whole")
     assert len(scalars["uniform_loss"]) == len(scalars["loss"])
-    with pytest.raises(InterruptedError):
-        train(options_class, inputs, tmp_path / "killed", [Killer()], label_smoothing=0.2)
+    with pytest.raises(Killed):
+        train(options_class, inputs, tmp_path / "killed", [KilledBefore(3)], label_smoothing=0.2)
     with pytest.raises(UserError, match=r"label_smoothing=0\.2, this command 0\.1"):
         train(options_class, inputs, tmp_path / "killed", label_smoothing=0.1)
     train(options_class, inputs, tmp_path / "killed", label_smoothing=0.2)

@@ -218,22 +218,18 @@ def make_levers(options, source):
 
 def identity_of(options, levers):
     """Returns {name: value} of the levers, also of those that the run is without."""
-    found = {}
-    for part in options.LEVERS:
-        found |= part.IDENTITY_WITHOUT
-    for lever in levers:
-        found |= lever.identity()
-    return found
+    without = [part.IDENTITY_WITHOUT for part in options.LEVERS]
+    return _merged(*without, *(lever.identity() for lever in levers))
 
 
 def phase_of(options, levers):
     """Returns {name: value} of the step just made, by all levers, see `Lever.phase`."""
-    found = {}
-    for part in options.LEVERS:
-        found |= part.PHASE_WITHOUT
-    for lever in levers:
-        found |= lever.phase()
-    return found
+    without = [part.PHASE_WITHOUT for part in options.LEVERS]
+    return _merged(*without, *(lever.phase() for lever in levers))
+
+
+def _merged(*found):
+    return {name: value for one in found for name, value in one.items()}
 
 
 def refuse_conflicts(levers):

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import tf_keras as keras
 
 from bert_tf import classification
 from tests import tiny
+from tests.killer import Killed, KilledBefore
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,19 +32,13 @@ def flags(tmp_path_factory):
     return {**common, "model_dir": model, "teacher_model_dir": folder / "teacher"}
 
 
-class Killer(keras.callbacks.Callback):
-    def on_train_batch_begin(self, batch, logs=None):
-        if int(self.model.global_step.numpy()) == 7:
-            raise InterruptedError
-
-
 def test_a_teacher_beside_cached_activations(flags, tmp_path):
     flags = {**flags, "freeze_policy": "schedule", "freeze_schedule": "0.3:1"}
     tiny.run(**flags, output_dir=tmp_path / "computed")
     tiny.run(**flags, output_dir=tmp_path / "cached", activation_cache="disk")
     options = tiny.options(**flags, output_dir=tmp_path / "killed", activation_cache="disk")
-    with pytest.raises(InterruptedError):
-        classification.run(options, [Killer()])
+    with pytest.raises(Killed):
+        classification.run(options, [KilledBefore(7)])
     classification.run(options)
     for name, value in tiny.arrays_of(tmp_path / "computed").items():
         for folder in ("cached", "killed"):  # in other batches, so that sums round otherwise

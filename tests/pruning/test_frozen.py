@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
-import tf_keras as keras
 
 from bert_tf import classification
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.errors import UserError
 from bert_tf.pruning import factorization
 from tests import tiny
+from tests.killer import Killed, KilledBefore
 
 FLAGS = {
     "do_train": True,
@@ -46,12 +46,6 @@ def folders(tmp_path_factory):
     return root, flags
 
 
-class Killer(keras.callbacks.Callback):
-    def on_train_batch_begin(self, batch, logs=None):
-        if int(self.model.global_step.numpy()) == 7:
-            raise InterruptedError
-
-
 def test_gates_of_frozen_layers_stay_and_count(folders):
     root, _ = folders
     arrays = tiny.arrays_of(root / "whole")
@@ -72,8 +66,8 @@ def test_gates_of_frozen_layers_stay_and_count(folders):
 def test_a_killed_run_ends_as_the_unbroken_one(folders, tmp_path):
     root, flags = folders
     options = tiny.options(**flags, output_dir=tmp_path)
-    with pytest.raises(InterruptedError):
-        classification.run(options, [Killer()])
+    with pytest.raises(Killed):
+        classification.run(options, [KilledBefore(7)])
     classification.run(options)
     tiny.assert_same_bits(tiny.arrays_of(tmp_path), tiny.arrays_of(root / "whole"))
 

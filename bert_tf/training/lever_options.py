@@ -25,6 +25,10 @@ class LeverOptions:
     def check_lever(self):
         """Raises `UserError` for what the table of flags cannot say."""
 
+    def is_over(self, results):
+        """Whether a run with this content of results.json is over, its command given again."""
+        return False
+
     def lever(self, source):
         """Returns the `Lever` of a run that starts from the `LoadedModel` source, None without."""
         return None

@@ -9,7 +9,19 @@
 process ten: use `run` where the process itself is not what is tested.
 """
 
-from tests.tiny.checks import arrays_of, assert_same_bits, read_events
+from tests.tiny.checks import (
+    WITHOUT_DROPOUT,
+    arrays_of,
+    assert_same_bits,
+    assert_same_run,
+    assert_same_scalars,
+    check_accumulation,
+    check_lever,
+    check_resume,
+    check_two_replicas,
+    read_events,
+    results_of,
+)
 from tests.tiny.files import (
     BAD,
     GOOD,
@@ -35,6 +47,8 @@ from tests.tiny.runs import (
     pretrain,
     pretraining_options,
     run,
+    run_jobs,
+    run_on_two_replicas,
     run_script,
 )
 
@@ -46,8 +60,15 @@ __all__ = [
     "ROOT",
     "SHAPE",
     "TOKENS",
+    "WITHOUT_DROPOUT",
     "arrays_of",
     "assert_same_bits",
+    "assert_same_run",
+    "assert_same_scalars",
+    "check_accumulation",
+    "check_lever",
+    "check_resume",
+    "check_two_replicas",
     "command",
     "eagerly",
     "environment",
@@ -61,7 +82,10 @@ __all__ = [
     "pretrain",
     "pretraining_options",
     "read_events",
+    "results_of",
     "run",
+    "run_jobs",
+    "run_on_two_replicas",
     "run_script",
     "sentences",
     "write_rows",

@@ -1,6 +1,7 @@
 """The programs on tiny models: in this process, or in one of their own."""
 
 import contextlib
+import json
 import os
 import pathlib
 import subprocess
@@ -27,11 +28,16 @@ def options(**values):
     return ClassifierOptions(given=frozenset(values), **values)
 
 
-def run(**values):
-    """Runs the program in this process; returns the content of results.json."""
+def run(callbacks=(), **values):
+    """Runs the program in this process; returns the content of results.json.
+
+    Args:
+      callbacks: Keras callbacks of the training, such as `tests.killer.KilledBefore`.
+      **values: flags.
+    """
     from bert_tf import classification
 
-    return classification.run(options(**values))
+    return classification.run(options(**values), callbacks)
 
 
 @contextlib.contextmanager
@@ -63,6 +69,46 @@ def run_script(*extra, **values):
         [*command(**values), *extra],
         env=environment(), capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
+
+
+def run_jobs(jobs, path, status=0):
+    """Runs jobs one after the other in one process of their own, which may have two replicas.
+
+    Args:
+      jobs: list of what tests/distributed_jobs.py takes; paths count as their text.
+      path: file to be written with them.
+      status: exit status that is expected.
+    """
+    path.write_text(json.dumps(jobs, default=str), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tests" / "distributed_jobs.py"), str(path)],
+        env=environment(), capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == status, done.stderr[-3000:]
+
+
+def run_on_two_replicas(runs, folder):
+    """Runs run_classifier.py's work on two replicas, all runs in one process of their own.
+
+    Args:
+      runs: {name: flags without output_dir}.
+      folder: where; the run `name` writes to folder/name, and its weights, as each replica holds
+        them at the end, to folder/name.npz.
+
+    Returns:
+      {name: output folder}.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = [
+        {
+            "options": {**flags, "output_dir": folder / name},
+            "weights": folder / f"{name}.npz",
+            "devices": 2,
+        }
+        for name, flags in runs.items()
+    ]
+    run_jobs(jobs, folder / "jobs.json")
+    return {name: folder / name for name in runs}
 
 
 def pretraining_options(**values):

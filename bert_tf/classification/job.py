@@ -73,9 +73,7 @@ def prepare(options, strategy, output_dir):
     initial = _with_head(options, source, task)
 
     def build(chief):
-        write_tfrecord = options.write_tfrecord and chief
-        own = dataclasses.replace(options, write_tfrecord=write_tfrecord)
-        return inputs.build(own, source, task, output_dir)
+        return inputs.build(options, source, task, output_dir, write=chief)
 
     # The other workers of a cluster find the chief's features ready.
     data = distribution.chief_first(strategy, build)

@@ -46,8 +46,15 @@ class Inputs:
     test_rows: dict
 
 
-def build(options, source, task, output_dir):
+def build(options, source, task, output_dir, write=True):
     """Builds `Inputs` as `options` say for the model `source` (`LoadedModel`) and its `task_of`.
+
+    Args:
+      options: `InputOptions` of the run.
+      source: `LoadedModel` that will read the examples.
+      task: its `task_of`.
+      output_dir: folder of the run (`pathlib.Path`), for features and TFRecord files.
+      write: False leaves the TFRecord files that `options` ask for to another process.
 
     Raises:
       UserError: anything wrong with vocabulary, files or lengths.
@@ -67,7 +74,7 @@ def build(options, source, task, output_dir):
             f" its configuration) has {source.config.max_position_embeddings} rows"
         )
     types = source.config.type_vocab_size
-    builder = _Builder(options, task, tokenizer, length, truncation, types, output_dir)
+    builder = _Builder(options, task, tokenizer, length, truncation, types, output_dir, write)
     train = builder.store("train", "train") if options.do_train else None
     if train is not None and train.labels is None:
         raise UserError("the training examples carry no labels")
@@ -85,7 +92,7 @@ def build(options, source, task, output_dir):
 class _Builder:
     """Turns splits into feature stores, from the task's files or from TFRecord files."""
 
-    def __init__(self, options, task, tokenizer, length, truncation, types, output_dir):
+    def __init__(self, options, task, tokenizer, length, truncation, types, output_dir, write):
         self.options = options
         self.task = task
         self.length = length
@@ -94,6 +101,7 @@ class _Builder:
         self.feature_dir = pathlib.Path(options.feature_dir or output_dir / "features")
         self.tokenizer = tokenizer
         self.types = types
+        self.write_tfrecord = options.write_tfrecord and write
         self.test_rows = {}
 
     def store(self, split, kind):
@@ -117,7 +125,7 @@ class _Builder:
             "%s: %d examples of %s, %.1f tokens on average",
             split, len(store), examples.source, store.lengths.mean(),
         )  # fmt: skip
-        if self.options.write_tfrecord:
+        if self.write_tfrecord:
             tfrecord.write_tfrecord(store, self.output_dir / record, self.length)
         return store
 

@@ -1,23 +1,15 @@
-"""A tiny model and tiny data sets, and two ways to run run_classifier.py on them.
+"""Tiny models and data sets, written where a test wants them."""
 
-`train_and_evaluate` of the smallest run costs a second in this process, and the start of another
-process ten: use `run` where the process itself is not what is tested.
-"""
-
-import contextlib
 import itertools
-import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 
 from bert_tf.checkpoints import names
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.config import BertConfig
+from tests.tiny.checks import arrays_of
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 GOOD = ["good", "great", "fine", "lovely", "nice"]
 BAD = ["bad", "awful", "poor", "dull", "weak"]
 PLAIN = ["the", "film", "was", "a", "story", "and", "plot", "actor", "very", "so", "it", "is"]
@@ -164,84 +156,6 @@ def make_mnli(folder, count=18):
     return folder
 
 
-def options(**values):
-    """`ClassifierOptions` as the command line makes them: what is named here counts as given."""
-    from bert_tf.classification.options import ClassifierOptions
-
-    values = {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in values.items()}
-    return ClassifierOptions(given=frozenset(values), **values)
-
-
-def run(**values):
-    """Runs the program in this process; returns the content of results.json."""
-    from bert_tf import classification
-
-    return classification.run(options(**values))
-
-
-@contextlib.contextmanager
-def eagerly():
-    """Context: functions run as plain Python, which a run of few steps spends less time on."""
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(True)
-    try:
-        yield
-    finally:
-        tf.config.run_functions_eagerly(False)
-
-
-def command(**values):
-    """The command line (list) of run_classifier.py with these flags."""
-    flags = [f"--{k}={str(v).lower() if isinstance(v, bool) else v}" for k, v in values.items()]
-    return [sys.executable, str(ROOT / "run_classifier.py"), *flags]
-
-
-def environment():
-    """Of a child process: one thread is fastest for models this small, and no GPU is searched."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
-
-
-def run_script(*extra, **values):
-    """Runs the program in a process of its own; returns `subprocess.CompletedProcess` with text."""
-    return subprocess.run(
-        [*command(**values), *extra],
-        env=environment(), capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-
-
-def arrays_of(folder):
-    """Returns {name: array} of the model in `folder`."""
-    from bert_tf.checkpoints import google
-
-    return google.read_checkpoint(pathlib.Path(folder) / "bert_model.ckpt")
-
-
-def assert_same_bits(found, expected):
-    """Asserts that two array dictionaries are equal bit for bit."""
-    assert set(found) == set(expected)
-    different = [name for name in found if found[name].tobytes() != expected[name].tobytes()]
-    assert not different
-
-
-def read_events(folder):
-    """Returns ({tag: [(step, value)]} of all scalars, {tag: summary value} of the others)."""
-    import tensorflow as tf
-    from tensorboard.compat.proto import event_pb2
-
-    scalars, others = {}, {}
-    for path in sorted(pathlib.Path(folder).glob("events.out.tfevents.*")):
-        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            event = event_pb2.Event.FromString(record)
-            for value in event.summary.value:
-                if value.metadata.plugin_data.plugin_name == "scalars":
-                    number = float(tf.make_ndarray(value.tensor))
-                    scalars.setdefault(value.tag, []).append((event.step, number))
-                else:
-                    others[value.tag] = value
-    return scalars, others
-
-
 def make_rows(folder, documents=120, seq_length=16, validation_fraction=0.1):
     """Writes a data folder of packed rows over `TOKENS`; returns it."""
     from bert_tf.data.pretraining.build import build_corpus
@@ -261,31 +175,3 @@ def make_rows(folder, documents=120, seq_length=16, validation_fraction=0.1):
         validation_fraction=validation_fraction,
     )  # fmt: skip
     return folder / "rows"
-
-
-def pretraining_options(**values):
-    """`PretrainingOptions` of a tiny model; what is named here counts as given."""
-    from bert_tf.pretraining.options import PretrainingOptions
-
-    values = {**PRETRAINING, **values}
-    values = {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in values.items()}
-    return PretrainingOptions(given=frozenset(values), **values)
-
-
-def pretrain(**values):
-    """Runs run_pretraining.py's work in this process; returns the content of results.json."""
-    from bert_tf import pretraining
-
-    return pretraining.run(pretraining_options(**values))
-
-
-PRETRAINING = {
-    "do_train": True,
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "max_position_embeddings": 32,
-    "train_batch_size": 8,
-    "learning_rate": 1e-2,
-}

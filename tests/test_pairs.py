@@ -22,6 +22,7 @@ FLAGS = {
     "save_checkpoints_steps": 2,
     "log_steps": 1,
 }
+DEEP = {"num_hidden_layers": 2}
 EPOCHS, STEPS, KILLED_AT = 1.5, 6, 5
 REFUSED = "cannot go with mask training, which counts on its gates to the end"
 LEVERS = {
@@ -74,8 +75,8 @@ def inputs(tmp_path_factory):
     """Folders of models, teacher and data."""
     root = tmp_path_factory.mktemp("pairs")
     folders = {
-        "dense": tiny.make_model(root / "dense", num_hidden_layers=2),
-        "pre-LN": tiny.make_model(root / "pre", num_hidden_layers=2, extra={"norm_position": "pre"}),
+        "dense": tiny.make_model(root / "dense", **DEEP),
+        "pre-LN": tiny.make_model(root / "pre", **DEEP, extra={"norm_position": "pre"}),
         "teacher": tiny.make_classifier(root / "teacher", ["0", "1"], {"task_name": "sst-2"}),
         "data": tiny.make_sst2(root / "sst2", train=32),
         "features": root / "features",

@@ -16,7 +16,7 @@ ABSL = {"help", "verbosity"}  # every program has these
 # Programs of others that the pages name with flags.
 FOREIGN = {"tensorboard": {"logdir"}, "pip": {"no"}}  # --no-deps
 _PROGRAM = re.compile(
-    r"(?<![\w/.])(?:(?:examples/)?\w+\.py|benchmarks\.\w+|tensorboard|pip)\b(?!\.\w)"
+    r"(?<![\w/.])(?:(?:examples/)?\w+\.py|benchmarks\.\w+)\b|\btensorboard\b|\bpip\b"
 )
 _FLAG = re.compile(r"--([a-z][\w*]*)(?:=(.*))?", re.DOTALL)
 

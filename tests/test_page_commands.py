@@ -18,6 +18,7 @@ NOT_RUN = {
     "make quickstart": "installs and downloads; tests/examples/test_quickstart.py has its commands",
     "make test": "this is it",
     "pip install": "changes the environment",
+    "python -m pytest": "a slow test, of real data",
 }
 # Flags that make a command short; the last one given wins.
 SHORTER = {

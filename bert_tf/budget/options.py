@@ -195,7 +195,9 @@ class TimetableOptions(BudgetOptions):
     def the_budget(self):
         """The `Budget` of the run."""
         if self.budget is None:
-            return parse_budget(f"{self.num_train_steps}steps", "num_train_steps")
+            # A flag of the options that have this part.
+            steps = self.num_train_steps  # pyright: ignore[reportAttributeAccessIssue]
+            return parse_budget(f"{steps}steps", "num_train_steps")
         return parse_budget(self.budget)
 
     @property

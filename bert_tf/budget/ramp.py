@@ -57,10 +57,6 @@ class BatchStages:
         """Returns how many rows the first `updates` updates take."""
         return self.batch(updates)[0]
 
-    def forget_after(self, update):
-        """Drops the stages that begin after `update`: what a restored run has not done."""
-        self.stages = [s for s in self.stages if s[0] <= update] or self.stages[:1]
-
     def _index(self, update):
         return max(0, bisect.bisect_right([s[0] for s in self.stages], update) - 1)
 

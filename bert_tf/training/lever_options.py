@@ -22,6 +22,10 @@ class LeverOptions:
     IDENTITY_WITHOUT: typing.ClassVar = {}
     PHASE_WITHOUT: typing.ClassVar = {}
 
+    if typing.TYPE_CHECKING:  # a part reads flags of the others that the program puts beside it
+
+        def __getattr__(self, name: str) -> typing.Any: ...
+
     def check_lever(self):
         """Raises `UserError` for what the table of flags cannot say."""
 

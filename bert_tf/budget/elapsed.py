@@ -1,5 +1,7 @@
 """How far a run is that a clock ends."""
 
+from typing import Any
+
 import tensorflow as tf
 
 
@@ -18,7 +20,8 @@ class Elapsed:
 
     def __init__(self):
         self.share = 0.0
-        self._schedule = self._variable = None
+        self._schedule: Any = None
+        self._variable: Any = None
 
     def build(self):
         """Creates what the compiled step reads; call it in the strategy's scope."""

@@ -1,6 +1,7 @@
 """The clock as a lever: a training that ends when its budget is spent."""
 
 import dataclasses
+from typing import Any
 
 from bert_tf.budget import Clock
 from bert_tf.budget.elapsed import Elapsed
@@ -25,7 +26,8 @@ class BudgetClock(Lever):
         super().__init__()
         self._options = options
         self._elapsed = Elapsed()
-        self._run = self._rhythm = None
+        self._run: Any = None
+        self._rhythm: Any = None
 
     def identity(self):
         return {"budget kind": self._options.the_budget.kind}

@@ -195,9 +195,7 @@ class TimetableOptions(BudgetOptions):
     def the_budget(self):
         """The `Budget` of the run."""
         if self.budget is None:
-            # A flag of the options that have this part.
-            steps = self.num_train_steps  # pyright: ignore[reportAttributeAccessIssue]
-            return parse_budget(f"{steps}steps", "num_train_steps")
+            return parse_budget(f"{self.num_train_steps}steps", "num_train_steps")
         return parse_budget(self.budget)
 
     @property

@@ -20,10 +20,10 @@ FLAGS = {
     "learning_rate": 1e-3,
     "eval_batch_size": 32,
     "save_checkpoints_steps": 2,
-    "log_steps": 1,
+    "log_steps": 2,
 }
 DEEP = {"num_hidden_layers": 2}
-EPOCHS, STEPS, KILLED_AT = 1.5, 6, 5
+EPOCHS, STEPS, KILLED_AT = 1.0, 4, 3
 REFUSED = "cannot go with mask training, which counts on its gates to the end"
 LEVERS = {
     "masks": {"target_sparsity": 0.3, "alpha_learning_rate": 20.0, "learning_rate_warmup": 2},
@@ -31,7 +31,7 @@ LEVERS = {
     "`--freeze_layers` and cache": {"freeze_layers": 1, "activation_cache": "memory"},
     "AutoFreeze and cache": {
         "freeze_policy": "autofreeze",
-        "num_intervals": 3,
+        "num_intervals": 4,
         "activation_cache": "disk",
     },
     "`--budget`": {"budget": f"{STEPS}steps"},

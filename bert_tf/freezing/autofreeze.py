@@ -87,7 +87,7 @@ class AutoFreeze(Lever):
         self.guard = guard
         self.guard_margin = guard_margin
         self.guard_metric = guard_metric
-        self.progress = progress or (Updates(total_steps) if total_steps else None)
+        self._progress = progress or (Updates(total_steps) if total_steps else None)
         self.log_path = log_path and pathlib.Path(log_path)
         self.summaries = summaries
         self.stop_on_freeze = stop_on_freeze
@@ -127,14 +127,14 @@ class AutoFreeze(Lever):
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         # Another `fit` is another training, unless the whole one's length was given.
-        self._origin = 0 if self.progress else self.step
-        self._total = self.progress.total if self.progress else self._steps_of_fit()
+        self._origin = 0 if self._progress else self.step
+        self._total = self._progress.total if self._progress else self._steps_of_fit()
         self._interval = max(1, self._total // self.num_intervals)
-        if self._position is None or not self.progress:
+        if self._position is None or not self._progress:
             self._position = self._done()
 
     def _done(self):
-        return self.progress.done(self.step) if self.progress else self.step - self._origin
+        return self._progress.done(self.step) if self._progress else self.step - self._origin
 
     def on_steps(self, before, logs):
         done, step = self._position, self._done()

@@ -36,7 +36,7 @@ MASKS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def eagerly():
-    with tiny.eagerly():
+    with tiny.eagerly(), tiny.without_pictures():
         yield
 
 
@@ -82,7 +82,7 @@ def test_frozen_weights_stay_and_masks_move(folders, frozen):
 
 def test_expected_sparsity_follows_the_target(folders):
     flags = {**MASKS, "alpha_learning_rate": 10.0, "lambda_learning_rate": 10.0}
-    flags |= {"num_train_epochs": 12.0, "target_sparsity_warmup": 40}
+    flags |= {"num_train_epochs": 12.0, "target_sparsity_warmup": 40, "save_checkpoints_steps": 60}
     events, _ = tiny.read_events(train(folders, "tracking", learning_rate=0.0, **flags))
     last = {tag: values[-1][1] for tag, values in events.items()}
     assert last["target_sparsity"] == 0.5

@@ -1,8 +1,8 @@
 # make quickstart   fine-tune, evaluate and use a real BERT on a small generated data set
-# make test         what CI runs: linter, then the test suite
+# make test         what CI runs: make lint, then the test suite
 # make quick        the tests that start no process and train next to nothing: a minute
 # make test-next    the test suite on TensorFlow 2.21, without tf-models-official
-# make lint         the linter alone
+# make lint         the linter and the type checker
 # make venv         only the environment
 #
 # All of them first make .venv with what setup.py names, if need be (test-next .venv-next, with
@@ -59,6 +59,7 @@ test-next: $(NEXT)/installed
 lint: $(STAMP)
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
+	@$(RUN) -m basedpyright --pythonpath $(RUN)
 
 venv: $(STAMP)
 

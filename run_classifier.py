@@ -9,6 +9,10 @@ Fine-tune and evaluate:
   python run_classifier.py --do_train --do_eval --task_name=SST-2 --data_dir=glue_data/SST-2 \\
       --model_dir=minilm --output_dir=runs/sst2
 
+Inside ten minutes, start of the program and final model included; SIGTERM saves and leaves:
+  python run_classifier.py --do_train --do_eval --task_name=SST-2 --data_dir=glue_data/SST-2 \\
+      --model_dir=minilm --output_dir=runs/sst2-10m --budget=10m
+
 Predict with the result:
   python run_classifier.py --do_predict --data_dir=glue_data/SST-2 --model_dir=runs/sst2 \\
       --output_dir=runs/sst2-test
@@ -20,14 +24,16 @@ Your own files, with named columns:
 """
 
 from bert_tf import cli
+from bert_tf.budget import process_seconds
 from bert_tf.classification.options import ClassifierOptions
 
 
 def main(options):
-    """Runs the job that `options` (`ClassifierOptions`) describe."""
+    """Runs the job that `options` (`ClassifierOptions`) describe; returns the exit status."""
     from bert_tf import classification  # imports TensorFlow, which --help does not need
+    from bert_tf.training.results import exit_status
 
-    classification.run(options)
+    return exit_status(classification.run(options, age=process_seconds()))
 
 
 def cli_main():

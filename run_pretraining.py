@@ -36,8 +36,9 @@ def main(options):
         probe.run(options)
         return 0
     from bert_tf import pretraining  # imports TensorFlow, which --help does not need
+    from bert_tf.training.results import exit_status
 
-    return pretraining.exit_status(pretraining.run(options, age=process_seconds()))
+    return exit_status(pretraining.run(options, age=process_seconds()))
 
 
 def cli_main():

@@ -1,1 +1,1 @@
-"""Programs that measure speed, size and memory. Run them as `python benchmarks/NAME.py --help`."""
+"""Programs that measure speed, size and memory: `python -m benchmarks.NAME`, in the checkout."""

@@ -1,6 +1,6 @@
 """Measures the optimizer alone: time of one update of a BERT-sized set of variables.
 
-    python benchmarks/optimizer.py --vocab_size=30522 --hidden_size=384 --layers=6
+    python -m benchmarks.optimizer --vocab_size=30522 --hidden_size=384 --layers=6
 
 Variants run interleaved; the table has the median of each and its ratio to tf_keras' AdamW. The
 gradient of the embedding table is sparse, as in fine-tuning, the other gradients are dense.

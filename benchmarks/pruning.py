@@ -1,6 +1,6 @@
 """Measures how much of a fine-tuned model can go, by which way, at what accuracy.
 
-    python benchmarks/pruning.py --task_name=SST-2 --data_dir=glue_data/SST-2 --model_dir=minilm \\
+    python -m benchmarks.pruning --task_name=SST-2 --data_dir=glue_data/SST-2 --model_dir=minilm \\
         --work_dir=runs/pruning --max_train_examples=20000
 
 For each seed a dense parent is fine-tuned; then, for each share of its encoder's kernel parameters
@@ -28,8 +28,6 @@ import sys
 import time
 
 from absl import app, flags
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # run from a bare clone too
 
 from bert_tf.data.tasks import get_task
 

@@ -23,9 +23,8 @@ def run(options_class, main, introduction):
       main: callable (options) -> exit status or None.
       introduction: first part of the --help page.
     """
-    script = os.path.basename(sys.argv[0])
     if _HELP & set(sys.argv[1:]):
-        print(options.help_page(options_class, script, introduction), end="")
+        print(options.help_page(options_class, _program(), introduction), end="")
         return
     options.define_flags(options_class)
 
@@ -47,13 +46,21 @@ def run(options_class, main, introduction):
     app.run(guarded, flags_parser=_parse_flags)
 
 
+def _program():
+    """The running program as its user names it."""
+    name = os.path.basename(sys.argv[0])
+    if name == "__main__.py":
+        return f"python -m {sys.modules['__main__'].__package__}"
+    return name
+
+
 def _parse_flags(argv):
     """absl's parser, with a one-line error in place of its usage dump."""
     try:
         remaining = flags.FLAGS(argv)
     except flags.Error as e:
         print("error: " + " ".join(str(e).split()), file=sys.stderr)
-        print(f"(all flags: {os.path.basename(argv[0])} --help)", file=sys.stderr)
+        print(f"(all flags: {_program()} --help)", file=sys.stderr)
         sys.exit(1)
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.INFO)

@@ -236,7 +236,8 @@ def measure(options):
     """Times the dense and the pruned model in turn."""
     models = f"dense={options.pretrained_run},pruned={options.pruned_run}"
     shape = [f"--batches={BATCH}", f"--lengths={LENGTH}"]
-    run(["benchmarks/latency.py", f"--models={models}", *shape, f"--json={options.latency}"])
+    command = ["-m", "benchmarks.latency", f"--models={models}", *shape]
+    run([*command, f"--json={options.latency}"], "benchmarks.latency failed")
 
 
 def summarize(options):

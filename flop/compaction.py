@@ -51,11 +51,6 @@ class MaskedKernel:
         return hard_concrete.gate(log_alpha, evaluation).numpy()
 
 
-def break_even(d_in, d_out):
-    """Returns the rank (float) at which two factors cost as much as the dense kernel."""
-    return d_in * d_out / (d_in + d_out)
-
-
 def is_cheaper_dense(rank, d_in, d_out):
     """Whether factors of this rank have at least as many parameters as the dense kernel."""
     return rank * (d_in + d_out) >= d_in * d_out

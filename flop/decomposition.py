@@ -16,6 +16,7 @@ Where there is no bias for the mean to go into, C is the second moment of x abou
 import concurrent.futures
 import dataclasses
 import os
+import typing
 
 import numpy as np
 import threadpoolctl
@@ -96,7 +97,7 @@ class Decomposition:
       ((4, 2), (2, 4))
     """
 
-    def __init__(self, kernel, bias, statistics=None, method="svd"):
+    def __init__(self, kernel, bias, statistics: typing.Any = None, method="svd"):
         check_statistics(statistics, method)
         self._kernel, self._bias = kernel, bias
         self._mean = None
@@ -148,7 +149,7 @@ class Decomposition:
         return float(squares[:rank].sum() / squares.sum()) if squares.any() else 1.0
 
 
-def component_scores(p, q, statistics=None, method="svd"):
+def component_scores(p, q, statistics: typing.Any = None, method="svd"):
     """Returns the predicted loss of removing each component alone, the bias left as it is.
 
     It is E[(x p_j)^2] |q_j R|^2 times the share of tokens that the kernel runs on, and the squared

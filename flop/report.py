@@ -58,7 +58,7 @@ class KernelRow:
     @property
     def parameters(self):
         """Parameters that are left, without the bias."""
-        if self.form == DENSE:
+        if self.rank is None or self.form == DENSE:
             return self.dense_parameters
         return self.rank * (self.d_in + self.d_out)
 
@@ -183,11 +183,12 @@ def _draw_grid(layers, kinds, cells):
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
     shares = np.array([[cells[layer, kind].share for kind in kinds] for layer in layers])
-    image = axes.imshow(shares, cmap=_COLOURS, vmin=0, vmax=max(1, shares.max()), aspect="auto")
+    largest = max(1, shares.max())
+    image = axes.imshow(shares, cmap=_COLOURS, vmin=0, vmax=largest, aspect="auto")
     for y, layer in enumerate(layers):
         for x, kind in enumerate(kinds):
             row = cells[layer, kind]
-            colour = "white" if image.norm(row.share) > 0.6 else "black"
+            colour = "white" if row.share > 0.6 * largest else "black"
             axes.text(x, y, _cell_text(row), ha="center", va="center", fontsize=8, color=colour)
     axes.set_xticks(range(len(kinds)), [kind.replace("/", "\n") for kind in kinds], fontsize=8)
     axes.set_yticks(range(len(layers)), layers, fontsize=8)
@@ -236,5 +237,5 @@ def _cell_text(row):
 def _short_names(rows):
     """The names without the leading folders, free of numbers, that all of them share."""
     folders = posixpath.commonpath([row.name.rpartition("/")[0] for row in rows]) + "/"
-    shared = re.match(r"(?:[^/\d]+/)*", folders).end()
-    return [row.name[shared:] for row in rows]
+    shared = re.findall(r"^(?:[^/\d]+/)*", folders)[0]
+    return [row.name[len(shared) :] for row in rows]

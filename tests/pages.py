@@ -15,7 +15,9 @@ NESTED = {"classifier_flags": "run_classifier.py", "mask_flags": "run_classifier
 ABSL = {"help", "verbosity"}  # every program has these
 # Programs of others that the pages name with flags.
 FOREIGN = {"tensorboard": {"logdir"}, "pip": {"no"}}  # --no-deps
-_PROGRAM = re.compile(r"(?<![\w/.])(?:(?:benchmarks|examples)/)?\w+\.py\b|\btensorboard\b|\bpip\b")
+_PROGRAM = re.compile(
+    r"(?<![\w/.])(?:(?:examples/)?\w+\.py|benchmarks\.\w+)\b|\btensorboard\b|\bpip\b"
+)
 _FLAG = re.compile(r"--([a-z][\w*]*)(?:=(.*))?", re.DOTALL)
 
 
@@ -45,7 +47,15 @@ class Code:
 
 def _named(text):
     found = set(_PROGRAM.findall(text))
-    return {name for name in found if name in FOREIGN or (ROOT / name).is_file()}
+    return {name for name in found if name in FOREIGN or _path(name).is_file()}
+
+
+def _path(program):
+    """The file of a program: examples/quickstart.py, or a module such as benchmarks.finetune."""
+    if program.endswith(".py"):
+        return ROOT / program
+    path = ROOT / program.replace(".", "/")
+    return path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 @functools.cache
@@ -168,7 +178,7 @@ def flags_of(program):
     """Returns the set of the flags that a program of this repository (or of `FOREIGN`) has."""
     if program in FOREIGN:
         return FOREIGN[program]
-    tree = ast.parse((ROOT / program).read_text(encoding="utf-8"))
+    tree = ast.parse(_path(program).read_text(encoding="utf-8"))
     own = _options_class(program, tree)
     return ABSL | (own if own is not None else _defined(tree) | _defined_by_imports(tree))
 
@@ -177,7 +187,8 @@ def _options_class(program, tree):
     """The fields of the class that the program gives to `cli.run`; None if it gives none."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "cli.run":
-            module = importlib.import_module(program.removesuffix(".py").replace("/", "."))
+            path = _path(program).relative_to(ROOT).with_suffix("")
+            module = importlib.import_module(".".join(path.parts))
             options = getattr(module, ast.unparse(node.args[0]))
             return {f.name for f in dataclasses.fields(options) if "help" in f.metadata}
     return None

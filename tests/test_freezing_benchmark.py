@@ -1,4 +1,4 @@
-"""benchmarks/freezing.py trains its variants in turns and says what each took and reached."""
+"""benchmarks.freezing trains its variants in turns and says what each took and reached."""
 
 import json
 import pathlib
@@ -9,23 +9,21 @@ import types
 
 import pytest
 
-from benchmarks import freezing, freezing_worker
-from benchmarks.freezing_depths import DepthReport
-from benchmarks.freezing_figures import Measured
-from benchmarks.freezing_report import PolicyReport
-from benchmarks.freezing_runs import Variant, make_run
+from benchmarks.freezing.comparison import compare
+from benchmarks.freezing.depths import DepthReport
+from benchmarks.freezing.figures import Measured
+from benchmarks.freezing.options import BenchmarkOptions
+from benchmarks.freezing.report import PolicyReport
+from benchmarks.freezing.runs import Variant, make_run
+from benchmarks.freezing.worker import leave_out
 from bert_tf.errors import UserError
 from tests import tiny
-
-SCRIPT = pathlib.Path(freezing.__file__)
 
 
 def options(folder, **values):
     values = {"task_name": "sst-2", "data_dir": "data", "model_dir": "model", **values}
     values = {name: str(v) if isinstance(v, pathlib.Path) else v for name, v in values.items()}
-    return freezing.BenchmarkOptions(
-        work_dir=str(folder), given=frozenset({"work_dir", *values}), **values
-    )
+    return BenchmarkOptions(work_dir=str(folder), given=frozenset({"work_dir", *values}), **values)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +33,7 @@ def work_dir(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in tiny.environment().items():
             patch.setenv(name, value)
-        freezing.main(comparison(folder))
+        compare(comparison(folder))
     return folder / "work"
 
 
@@ -91,17 +89,17 @@ def test_the_clock_of_a_run_leaves_out_the_turns_of_the_others(work_dir):
 def test_what_is_measured_is_not_run_again(work_dir):
     before = (work_dir / "full-1" / "results.json").stat().st_mtime_ns
     again = comparison(work_dir.parent)
-    freezing.main(again)
+    compare(again)
     assert (work_dir / "full-1" / "results.json").stat().st_mtime_ns == before
     again.num_train_epochs = 3.0
     with pytest.raises(UserError, match=r"measured with num_train_epochs=2\.0, this command has 3"):
-        freezing.main(again)
+        compare(again)
 
 
 def test_time_stands_still_in_a_pause(monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: 100.0)
     stopped = types.SimpleNamespace(value=0.0)
-    freezing_worker.leave_out(stopped)
+    leave_out(stopped)
     assert time.monotonic() == 100
     stopped.value = 30.0
     assert time.monotonic() == 70
@@ -145,7 +143,7 @@ def test_variants_are_options(tmp_path, name, flags):
 )
 def test_bad_flags(tmp_path, flags, said):
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), f"--work_dir={tmp_path}", *flags],
+        [sys.executable, "-m", "benchmarks.freezing", f"--work_dir={tmp_path}", *flags],
         env=tiny.environment(), capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 1

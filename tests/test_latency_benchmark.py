@@ -1,7 +1,6 @@
-"""benchmarks/latency.py runs as a script on model folders and says what they weigh and take."""
+"""benchmarks.latency runs on model folders and says what they weigh and take."""
 
 import json
-import pathlib
 import subprocess
 import sys
 
@@ -11,7 +10,6 @@ import pytest
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from tests import tiny
 
-SCRIPT = pathlib.Path(__file__).resolve().parents[1] / "benchmarks" / "latency.py"
 SCOPE = "bert/encoder/layer_0/intermediate/dense"
 
 
@@ -31,8 +29,9 @@ def folders(tmp_path_factory):
 
 
 def run(*arguments):
+    command = [sys.executable, "-m", "benchmarks.latency", "--rounds=2", "--turn_seconds=0"]
     return subprocess.run(
-        [sys.executable, str(SCRIPT), "--rounds=2", "--turn_seconds=0", *map(str, arguments)],
+        [*command, *map(str, arguments)],
         env=tiny.environment(), capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
 

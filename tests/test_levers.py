@@ -38,6 +38,7 @@ LEVERS = {
     "static": "loss",
     "autofreeze": "freezing/frozen_layers",
     "cached": "freezing/frozen_layers",
+    "budget": "elapsed_share",
 }
 
 
@@ -69,8 +70,14 @@ def runs(tmp_path_factory):
         "static": {**deep, "freeze_layers": 1},
         "autofreeze": {**deep, **AUTOFREEZE},
         "cached": {**deep, **AUTOFREEZE, "activation_cache": "disk"},
-    }
-    return {name: {**common, **flags} for name, flags in levers.items()}
+        # The masks' target rises by the clock, too.
+        "budget": {
+            **MASKS, "model_dir": root / "factorized", "budget": f"{STEPS}steps",
+            "num_train_epochs": None, "target_sparsity_warmup": None,
+        },
+    }  # fmt: skip
+    runs = {name: {**common, **flags} for name, flags in levers.items()}
+    return {name: {k: v for k, v in run.items() if v is not None} for name, run in runs.items()}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 import convert_checkpoint
 import factorize
 import remove_mask
-from benchmarks.freezing import BenchmarkOptions
+from benchmarks.freezing.options import BenchmarkOptions
 from bert_tf.classification.options import ClassifierOptions
 from bert_tf.data.pretraining.options import PretrainingDataOptions
 from bert_tf.errors import UserError

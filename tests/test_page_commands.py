@@ -18,25 +18,26 @@ NOT_RUN = {
     "make quickstart": "installs and downloads; tests/examples/test_quickstart.py has its commands",
     "make test": "this is it",
     "pip install": "changes the environment",
+    "python -m pytest": "a slow test, of real data",
 }
 # Flags that make a command short; the last one given wins.
 SHORTER = {
     "run_pretraining.py": {"budget": "8steps", "train_batch_size": 16},
-    "benchmarks/finetune.py": {
+    "benchmarks.finetune": {
         "variants": "official-128-float32,ours-bucketed-float32,masked-bucketed-float32",
         "rounds": 1,
         "round_seconds": 0,
     },
-    "benchmarks/freezing.py": {"variants": "full,autofreeze+cache", "seeds": 1},
-    "benchmarks/latency.py": {"rounds": 1, "turn_seconds": 0},
-    "benchmarks/pretraining.py": {
+    "benchmarks.freezing": {"variants": "full,autofreeze+cache", "seeds": 1},
+    "benchmarks.latency": {"rounds": 1, "turn_seconds": 0},
+    "benchmarks.pretraining": {
         "variants": "official-records-float32,ours-packed-float32",
         "shape": "1x64",
         "rounds": 1,
         "round_seconds": 0,
     },
-    "benchmarks/profile_step.py": {"steps": 2},
-    "benchmarks/pruning.py": {"columns": "b", "shares": "50,75,90", "seeds": 1},
+    "benchmarks.profile_step": {"steps": 2},
+    "benchmarks.pruning": {"columns": "b", "shares": "50,75,90", "seeds": 1},
     "examples/sweep_markers.py": {"seeds": 1},
 }
 # What stands before a snippet whose text leaves it to the reader.
@@ -110,9 +111,12 @@ def run(command, folder):
 
 def shorter(words):
     """The command (list) as it runs here: this Python, this checkout, flags of `SHORTER`."""
-    program = words[1]
+    if words[1] == "-m":
+        program, called, given = words[2], ["-m", words[2]], words[3:]
+    else:
+        program, called, given = words[1], [str(pages.ROOT / words[1])], words[2:]
     flags = [f"--{name}={value}" for name, value in SHORTER.get(program, {}).items()]
-    return [sys.executable, str(pages.ROOT / program), *words[2:], *flags]
+    return [sys.executable, *called, *given, *flags]
 
 
 def failures(block, folder):
@@ -150,5 +154,6 @@ def test_what_is_not_run_is_still_on_the_pages():
     ]
     for beginning in NOT_RUN:
         assert any(re.match(rf"(?:[A-Z_]+=\S+ )*{beginning}", line) for line in lines), beginning
-    programs = {line.split()[1] for line in lines if line.startswith("python ")}
+    called = (re.match(r"python (?:-m )?(\S+)", line) for line in lines)
+    programs = {program[1] for program in called if program}
     assert set(SHORTER) <= programs

@@ -1,10 +1,10 @@
-"""benchmarks/pretraining.py: both systems train the same model on the same text."""
+"""benchmarks.pretraining: both systems train the same model on the same text."""
 
 import numpy as np
 import pytest
 
-from benchmarks import pretraining_growth
-from benchmarks.pretraining_worker import Setup, Variant, make_trainer
+from benchmarks.pretraining import growth
+from benchmarks.pretraining.worker import Setup, Variant, make_trainer
 from tests import needs, tiny
 
 
@@ -58,6 +58,6 @@ def test_other_variants_are_refused(name):
 def test_repeated_text_has_its_size_and_whole_lines(tmp_path):
     source = tmp_path / "source.txt"
     source.write_text("one two\nthree\n")
-    grown = pretraining_growth.repeat_text(source, tmp_path / "grown.txt", 1)
+    grown = growth.repeat_text(source, tmp_path / "grown.txt", 1)
     assert 1_000_000 <= grown.stat().st_size < 1_000_010
     assert set(grown.read_text().split("\n")) == {"one two", "three", ""}

@@ -18,39 +18,13 @@ from bert_tf.budget import Clock, Rate
 from bert_tf.errors import UserError
 from bert_tf.pretraining import program
 from bert_tf.pretraining.data import HeldOutEvaluation
-from bert_tf.step_callback import StepCallback
-from bert_tf.training.progress import current_learning_rate
+from bert_tf.training.results import exit_status
 from bert_tf.training.state import RunState
 from tests import needs, tiny
+from tests.clocked import Killed, Spending, Time
 
 ROWS = 8  # per update
 EVALUATION, SAVE, FOLDER = 2.0, 1.0, 0.5  # seconds of the test's time
-
-
-class Killed(Exception):
-    """Stands for the end of the process: nothing catches it."""
-
-
-class Time(StepCallback):
-    """The test's time, which updates, evaluations and saves move; keeps what each update had."""
-
-    def __init__(self, update=4.0, kill_at=None, terminate_at=None):
-        super().__init__()
-        self.seconds = 0.0
-        self.update, self.kill_at, self.terminate_at = update, kill_at, terminate_at
-        self.updates = []  # (update, seconds before it, rate)
-
-    def __call__(self):
-        return self.seconds
-
-    def on_steps(self, before, logs):
-        rate = current_learning_rate(self.model.optimizer)
-        self.updates.append((before, self.seconds, rate))
-        self.seconds += self.update
-        if before == self.kill_at:
-            raise Killed
-        if before == self.terminate_at:
-            signal.raise_signal(signal.SIGTERM)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -67,24 +41,14 @@ def rows(tmp_path_factory):
 @pytest.fixture
 def run(rows, tmp_path, monkeypatch):
     """Runs the program's work by a `Time`; returns (results, time)."""
-    spending = {}
-
-    def spend(owner, name, seconds):
-        real = getattr(owner, name)
-
-        def wrapper(*args, **kwargs):
-            spending["time"].seconds += seconds
-            return real(*args, **kwargs)
-
-        monkeypatch.setattr(owner, name, wrapper)
-
-    spend(HeldOutEvaluation, "evaluate", EVALUATION)
-    spend(RunState, "save", SAVE)
-    spend(program, "save_model_folder", FOLDER)
+    spending = Spending(monkeypatch)
+    spending.takes(HeldOutEvaluation, "evaluate", EVALUATION)
+    spending.takes(RunState, "save", SAVE)
+    spending.takes(program, "save_model_folder", FOLDER)
     monkeypatch.setattr(HeldOutEvaluation, "measure", lambda _: EVALUATION)
 
     def call(time=None, **values):
-        time = spending["time"] = time or Time()
+        time = spending.time = time or Time()
         options = tiny.pretraining_options(
             **{"data_dir": rows, "output_dir": tmp_path / "run", "train_batch_size": ROWS, **values}
         )
@@ -214,12 +178,12 @@ def test_sigterm_saves_and_leaves(run, tmp_path):
     flags = {"budget": "60s", "save_checkpoints_steps": 1000}
     results, _ = run(Time(terminate_at=3), **flags)
     assert results["stop_reason"] == "terminated"
-    assert pretraining.exit_status(results) == 143
+    assert exit_status(results) == 143
     assert not (tmp_path / "run" / "bert_model.ckpt.index").exists()
     results, time = run(**flags)
     assert time.updates[0][0] == 4
     assert results["stop_reason"] == "budget spent"
-    assert pretraining.exit_status(results) == 0
+    assert exit_status(results) == 0
     assert results["spent_seconds"] <= 60
 
 

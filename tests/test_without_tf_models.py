@@ -1,5 +1,6 @@
 """Where tf-models-official is not installed: what needs it says so, all else works."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -90,9 +91,7 @@ def test_tpu(missing):
     [("finetune", "official-64-float32"), ("pretraining", "official-packed-float32")],
 )
 def test_the_control_of_benchmarks(missing, module, name):
-    from benchmarks import finetune_worker, pretraining_worker
-
-    worker = {"finetune": finetune_worker, "pretraining": pretraining_worker}[module]
+    worker = importlib.import_module(f"benchmarks.{module}.worker")
     with pytest.raises(UserError, match=f"variant {name} needs .*{re.escape(INSTALL)}"):
         worker.Variant.parse(name)
     name = name.replace("official", "ours")

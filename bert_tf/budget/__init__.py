@@ -10,7 +10,7 @@ from bert_tf.budget.costs import Costs
 from bert_tf.budget.divergence import DivergenceGuard
 from bert_tf.budget.intervals import ValidationSchedule, parse_interval
 from bert_tf.budget.markers import marker_name, parse_markers
-from bert_tf.budget.ramp import BatchStages, ramp_stages
+from bert_tf.budget.ramp import BatchStages, GrowingBatches, ramp_stages
 from bert_tf.budget.rates import CURVES, Rate
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Clock",
     "Costs",
     "DivergenceGuard",
+    "GrowingBatches",
     "Rate",
     "ValidationSchedule",
     "marker_name",

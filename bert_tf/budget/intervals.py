@@ -40,13 +40,14 @@ def parse_interval(text, flag):
       UserError: another form, or not above 0; the message names `--flag`.
     """
     match = _FORM.fullmatch(str(text).strip().lower())
+    length, unit = match.groups() if match else ("", "")
     try:
-        length, unit = float(match.group(1)), match.group(2)
+        length = float(length)
         if unit in SECONDS:
             length, unit = length * SECONDS[unit] / 60, "minutes"
         else:
             unit = _UNITS[unit]
-    except (AttributeError, ValueError, KeyError):
+    except (ValueError, KeyError):
         length = 0.0
     if length <= 0:
         raise UserError(f"--{flag}={text}: expected such as 10m, 500steps or 0.5epochs")

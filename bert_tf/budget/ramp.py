@@ -57,9 +57,40 @@ class BatchStages:
         """Returns how many rows the first `updates` updates take."""
         return self.batch(updates)[0]
 
-    def forget_after(self, update):
-        """Drops the stages that begin after `update`: what a restored run has not done."""
-        self.stages = [s for s in self.stages if s[0] <= update] or self.stages[:1]
-
     def _index(self, update):
         return max(0, bisect.bisect_right([s[0] for s in self.stages], update) - 1)
+
+
+class GrowingBatches:
+    """Which rows each update takes, of a batch that grows with the budget.
+
+    Args:
+      sizes: [(share from which on, rows per batch)], see `ramp_stages`.
+      micro_batch_size: rows per micro-batch over all replicas.
+
+    Attributes:
+      stages: `BatchStages` of the run.
+    """
+
+    def __init__(self, sizes, micro_batch_size):
+        self._sizes = sizes
+        self.micro_batch_size = micro_batch_size
+        self.stages = BatchStages()
+
+    def restore(self, stages):
+        """Goes on from the stages that an earlier process has saved, [] at first."""
+        self.stages = BatchStages(stages)
+
+    def grow(self, step, share):
+        """Takes the size of the elapsed share from update `step` on; returns whether it grew."""
+        size = max(rows for start, rows in self._sizes if start <= share)
+        begun = bool(self.stages.stages)
+        grew = begun and size > self.stages.batch_size
+        if grew or not begun:
+            self.stages.change(step, size)
+        return grew
+
+    @property
+    def micro_batches(self):
+        """How many micro-batches a batch of now is cut into."""
+        return self.stages.batch_size // self.micro_batch_size

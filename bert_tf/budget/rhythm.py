@@ -2,35 +2,17 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+import shutil
 
 from absl import logging
 
-from bert_tf.budget import BatchStages, Costs
+from bert_tf.budget import Costs, marker_name
+from bert_tf.budget.options import BUDGET_SPENT
 from bert_tf.errors import UserError
 from bert_tf.training.distribution import ChiefValues
-from bert_tf.training.rhythm import Due
+from bert_tf.training.rhythm import TERMINATED, Due
 
-TERMINATED = "terminated"
-BUDGET_SPENT = "budget spent"
 _CHECKPOINT_PER_MODEL = 3  # the weights and Adam's two moments of each
-
-
-@dataclasses.dataclass
-class Works:
-    """What only the program can do.
-
-    Attributes:
-      marker_exists: callable (share) -> whether that marker is written.
-      measure_model: callable () -> seconds that writing a model folder takes.
-      epoch_of: callable (rows of the stream) -> epochs.
-      seq_length: tokens per row.
-    """
-
-    marker_exists: Callable
-    measure_model: Callable
-    epoch_of: Callable
-    seq_length: int
 
 
 class ClockRhythm:
@@ -43,37 +25,41 @@ class ClockRhythm:
     Args:
       timetable: `Timetable`.
       clock: `Clock`; on workers other than the chief it may be any.
-      works: `Works`.
       strategy: `tf.distribute.Strategy` or None.
+      batches: `GrowingBatches`; None where their size is not the clock's.
+      elapsed: `Elapsed` to keep up to date, or None.
 
     Attributes:
-      stages: `BatchStages` of the run, once it has begun.
       share: share of the budget spent, as of the latest decision.
       spent: seconds spent, as of then.
       terminate: set it to True to save and leave after the update in hand.
     """
 
-    def __init__(self, timetable, clock, works, strategy=None):
+    def __init__(self, timetable, clock, strategy=None, batches=None, elapsed=None):
         self.timetable = timetable
         self.clock = clock
-        self.works = works
-        self.stages = BatchStages()
+        self.batches = batches
+        self._elapsed = elapsed
         self.share = self.spent = 0.0
         self.terminate = False
         self._chief_values = ChiefValues(strategy, 4)
-        self._diverged = None
+        self._diverged = self._traced = None
+        self._tokens = [0]  # before each update
 
     def begin(self, checkpoints):
         """The run begins or goes on: measures what the end takes, refuses a budget too short."""
         self._model, self._evaluation = checkpoints.state.model, checkpoints.evaluation
+        self._spec, self._run_config = checkpoints.train_spec, checkpoints.run_config
+        self._chief = checkpoints.summaries is not None
         info, step = checkpoints.state.info, checkpoints.state.step
         self.costs = Costs(info.get("costs"))
-        self.stages = BatchStages(info.get("batches", ()))
+        if self.batches:
+            self.batches.restore(info.get("batches", ()))
         self._evaluated_step = (info.get("evaluations") or [{}])[-1].get("step")
         self._saved_step = step if step else None
         self._written = self._markers_of_chief()
         self._read(step)
-        self._set_batch_size(step)
+        self._grow_batches(step)
         self._measure()
         self._read(step)
         self._last = self._position(step)
@@ -87,6 +73,7 @@ class ClockRhythm:
 
     def due(self, step):
         """Returns the `Due` after `step` updates; when nothing is, sets the next update's rate."""
+        self._notice_new_trace()
         leaving = self._read(step)
         if self._diverged:
             return Due(stop=self._diverged, diverged=True)
@@ -128,7 +115,16 @@ class ClockRhythm:
     def state(self):
         """What the next process has to know; the time spent is written beside it."""
         self.clock.save()
-        return {"batches": self.stages.stages, "costs": self.costs.state()}
+        batches = {"batches": self.batches.stages.stages} if self.batches else {}
+        return {**batches, "costs": self.costs.state()}
+
+    def scalars(self):
+        """Returns the shares of the budget that are spent and left, for TensorBoard."""
+        return {"elapsed_share": self.share, "remaining_share": max(0.0, 1.0 - self.share)}
+
+    def share_now(self, step):
+        """Returns the share that is spent at this moment, after `step` updates."""
+        return self.timetable.budget.share(self.clock.spent, step, self._tokens_before(step))
 
     def left(self):
         """Returns (share spent, what is left as text) for the progress bar."""
@@ -144,7 +140,10 @@ class ClockRhythm:
         values, leaving = self._chief_values.read(expected, self.terminate)
         self.spent, self._update_seconds, self._evaluation_seconds, self._reserve = values
         self._reserve += self._evaluation_seconds
-        self.share = self.timetable.budget.share(self.spent, step, self._tokens(step))
+        tokens = self._tokens_before(step)
+        self.share = self.timetable.budget.share(self.spent, step, tokens)
+        if self._elapsed:
+            self._elapsed.share = self.share
         return leaving
 
     def _over(self, step):
@@ -197,8 +196,12 @@ class ClockRhythm:
 
     def _markers_of_chief(self):
         """The markers that the chief finds written: its disk counts, as its clock does."""
-        exists = self.works.marker_exists
-        return {share for share in self.timetable.markers if self._of_chief(exists(share))}
+        folder = self._run_config.output_dir
+        return {
+            share
+            for share in self.timetable.markers
+            if self._of_chief((folder / marker_name(share)).exists())
+        }
 
     def _of_chief(self, value):
         (found, *_), _ = self._chief_values.read([float(value), 0.0, 0.0, 0.0])
@@ -209,39 +212,56 @@ class ClockRhythm:
         if self._evaluation:
             self.costs.took("evaluate", self._evaluation.measure())
         if not self.costs.knows("model"):
-            self.costs.took("model", self.works.measure_model())
+            self.costs.took("model", self._measure_model())
             self.costs.took("marker", self.costs.of("model"))
         if not self.costs.knows("save"):
             self.costs.took("save", _CHECKPOINT_PER_MODEL * self.costs.of("model"))
 
+    def _measure_model(self):
+        """Seconds that writing a model folder takes (the chief's: the others' do not count)."""
+        started, folder = self.clock.now(), self._run_config.output_dir / ".measured"
+        if self._chief:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._run_config.save_model(folder)
+            shutil.rmtree(folder)
+        return self.clock.now() - started
+
     def _prepare_update(self, step):
         self.clock.start()
-        self._set_batch_size(step)
+        self._grow_batches(step)
         self._ready = self.clock.now()
         self._model.optimizer.learning_rate = self.timetable.rate(self.share)
+        if self._elapsed:
+            self._elapsed.assign()
 
-    def _set_batch_size(self, step):
+    def _grow_batches(self, step):
         """Takes the batch size of the elapsed share; another one ends `fit`, which begins anew."""
-        size = max(rows for share, rows in self.timetable.batch_sizes if share <= self.share)
-        if self.stages.stages and size <= self.stages.batch_size:
-            size = self.stages.batch_size
+        if not self.batches:
+            return
         model = self._model
-        if self.stages.stages and size != self.stages.batch_size:
+        if self.batches.grow(step, self.share):
+            size = self.batches.stages.batch_size
             logging.info("step %d: batches of %d rows from here on", step, size)
             model.stop_training = True
-        self.stages.change(step, size)
-        count = size // self.timetable.micro_batch_size
-        if count != model.accumulation_steps:
-            model.accumulation_steps = count
+        if self.batches.micro_batches != model.accumulation_steps:
+            model.accumulation_steps = self.batches.micro_batches
             model.make_train_function(force=True)
+            self._notice_new_trace()
+
+    def _notice_new_trace(self):
+        """What was frozen or cut otherwise compiles the next update anew."""
+        function = self._model.train_function
+        if self._traced is not None and function is not self._traced:
             self.costs.retraced()
+        self._traced = function
 
     def _position(self, step):
-        return {
-            "minutes": self.spent / 60,
-            "steps": step,
-            "epochs": self.works.epoch_of(self.stages.rows(step)),
-        }
+        return {"minutes": self.spent / 60, "steps": step, "epochs": self._spec.epoch_of(step)}
 
-    def _tokens(self, step):
-        return self.stages.rows(step) * self.works.seq_length if self.stages.stages else 0
+    def _tokens_before(self, step):
+        """Tokens of the first `step` updates, where the budget is one of them."""
+        if self.timetable.budget.kind != "tokens":
+            return 0
+        while len(self._tokens) <= step:
+            self._tokens.append(self._tokens[-1] + self._spec.tokens(len(self._tokens) - 1))
+        return self._tokens[step]

@@ -88,7 +88,7 @@ def _span(numbers):
     return _braces([str(n) for n in numbers]) if numbers else ""
 
 
-def assign_arrays(variables, arrays, source, allow_partial=False, left=None, remarks=()):
+def assign_arrays(variables, arrays, source, left=None, remarks=()):
     """Assigns every array to the variable of its name; checks all of them before the first.
 
     Args:
@@ -96,8 +96,6 @@ def assign_arrays(variables, arrays, source, allow_partial=False, left=None, rem
         distributed variables included.
       arrays: {Google name: array}.
       source: what to call the checkpoint in errors and in the report.
-      allow_partial: accept encoder variables that the arrays lack (a deeper model, say); they keep
-        their initial values and are reported.
       left: {name: reason} of what the reader had not taken already, carried into the report.
       remarks: list of str, carried into the report, too.
 
@@ -133,7 +131,7 @@ def assign_arrays(variables, arrays, source, allow_partial=False, left=None, rem
             f"{source}: none of its {len(arrays)} variables is in the model, which begins with"
             f" {next(iter(places), 'nothing')}"
         )
-    if required and not allow_partial:
+    if required:
         raise UserError(
             f"{source}: lacks {len(required)} variables of the encoder, the first is {required[0]}"
             + shapes.nearest_names(required[0], [*arrays, *left], places)

@@ -14,6 +14,8 @@ from bert_tf.data.pipeline import make_dataset
 from bert_tf.errors import UserError
 from bert_tf.training.results import PREDICTIONS
 
+_MEASURED_BATCHES = 8
+
 
 class Evaluator:
     """Runs a classifier over feature stores; keeps one traced function for all of them.
@@ -60,6 +62,25 @@ class Evaluator:
             )
         return outputs
 
+    def measure(self, store):
+        """Returns the seconds that `logits` of the store will take, from some of its batches."""
+        plan = eval_plan(store.lengths, self.batch_size)
+        batches = [plan.ids(step) for step in range(plan.steps)]
+        lengths = [store.padded_length(ids, self.pad_to, self.pad_multiple) for ids in batches]
+        tokens = [len(ids) * length for ids, length in zip(batches, lengths, strict=True)]
+        some = np.unique(np.linspace(0, plan.steps - 1, _MEASURED_BATCHES).astype(int))
+
+        def run(step):
+            inputs, _ = store.batch(batches[step], pad_to=lengths[step])
+            self._logits({name: tf.constant(x) for name, x in inputs.items()}).numpy()
+
+        run(0)  # which traces
+        started = time.monotonic()
+        for step in some:
+            run(step)
+        seconds = time.monotonic() - started
+        return seconds * sum(tokens) / sum(tokens[step] for step in some)
+
     def evaluate(self, store, task):
         """Returns {metric: float}: the task's metrics and `loss`, the mean over all examples.
 
@@ -96,6 +117,12 @@ class TaskEvaluation:
     def seconds(self):
         """Seconds spent so far."""
         return self._evaluator.seconds
+
+    def measure(self):
+        """Returns the seconds that an evaluation will take."""
+        from bert_tf.data import metrics  # noqa: F401 - its import is no part of the first one
+
+        return sum(self._evaluator.measure(store) for store in self.stores.values())
 
     def evaluate(self):
         """Returns {split: {metric: float}}.

@@ -170,14 +170,21 @@ def _needed(job):
     return {"max_position_embeddings": longest, "type_vocab_size": 1 + pairs}
 
 
-def begin_levers(job, total_steps):
-    """Tells the levers of the run that begins; returns the chief's `Summaries`, else None."""
+def begin_levers(job, progress, started, now):
+    """Tells the levers of the run that begins; returns the chief's `Summaries`, else None.
+
+    Args:
+      job: `Job`.
+      progress, started, now: see `Run`.
+    """
     summaries = Summaries(job.output_dir) if job.chief else None
     run = Run(
         options=job.options,
         source=job.source,
         model=job.model,
-        total_steps=total_steps,
+        progress=progress,
+        started=started,
+        now=now,
         store=job.data.train,
         output_dir=job.output_dir,
         strategy=job.strategy,
@@ -191,20 +198,20 @@ def begin_levers(job, total_steps):
     return summaries
 
 
-def compile_model(job, total_steps):
-    """Compiles the job's model for a training of `total_steps` updates."""
+def compile_model(job, progress):
+    """Compiles the job's model for a training whose length `progress` tells, see `Run`."""
     options = job.options
     with distribution.scope(job.strategy):
         schedule = make_schedule(
             options.lr_schedule,
             learning_rate=options.learning_rate,
-            total_steps=total_steps,
-            warmup_steps=int(total_steps * _warmup_proportion(options)),
-            boundaries=stepped_boundaries(total_steps),
+            total_steps=progress.total,
+            warmup_steps=int(progress.total * _warmup_proportion(options)),
+            boundaries=stepped_boundaries(progress.total),
         )
         optimizer = make_optimizer(
             options.optimizer,
-            schedule,
+            progress.learning_rate(schedule),
             weight_decay=options.weight_decay,
             bias_correction=options.adam_bias_correction,
             precision=options.precision,

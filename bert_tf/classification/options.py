@@ -3,6 +3,7 @@
 import dataclasses
 import typing
 
+from bert_tf.budget.options import BudgetOptions
 from bert_tf.checkpoints import options as model_options
 from bert_tf.data import options as data_options
 from bert_tf.distillation.options import DistillationOptions
@@ -21,7 +22,7 @@ from bert_tf.training.run_options import BATCH, RUN, SPEED, TRAIN, TrainingOptio
 
 _WORK = "What to do"
 
-LEVERS = (FreezingOptions, MaskOptions, DistillationOptions)
+LEVERS = (BudgetOptions, FreezingOptions, MaskOptions, DistillationOptions)
 """The levers of `run_classifier.py`, in the order in which they act."""
 
 

@@ -1,5 +1,6 @@
 """Fine-tune, evaluate and predict sentence classification: what run_classifier.py runs."""
 
+import contextlib
 import functools
 import time
 
@@ -10,45 +11,53 @@ from bert_tf.checkpoints.model_folder import save_model_folder
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.classification import evaluation
 from bert_tf.classification import job as job_lib
-from bert_tf.data.batching import train_plan
+from bert_tf.data.batching import EndlessPlan, train_plan
 from bert_tf.errors import UserError
 from bert_tf.options import identity, identity_defaults
 from bert_tf.training import distribution, loop, sources
 from bert_tf.training import results as results_lib
-from bert_tf.training.lever import identity_of, phase_of
+from bert_tf.training.lever import first_of, identity_of, phase_of
+from bert_tf.training.rhythm import TERMINATED, Updates
 from bert_tf.training.step_times import StepTimes
 from bert_tf.training.summaries import Summaries
 
 
-def run(options, callbacks=()):
+def run(options, callbacks=(), age=0.0, now=time.monotonic):
     """Fine-tunes, evaluates and predicts as `options` say.
 
     Args:
       options: `ClassifierOptions`.
       callbacks: Keras callbacks of the training.
+      age, now: seconds that this process has spent before, and the time to go by.
 
     Returns:
       The content of `results.json`: metrics, best metrics, steps, times, parameters, stop reason.
 
     Raises:
-      UserError: bad input, or another run is at work in output_dir; nothing already written is
-        lost.
+      UserError: bad input, another run is at work in output_dir, or the training diverged; nothing
+        already written is lost.
     """
-    started = time.monotonic()
+    started = now() - age
     strategy, output_dir = job_lib.start(options)
     with distribution.only_run(strategy, output_dir):
-        return _run(job_lib.prepare(options, strategy, output_dir), started, callbacks)
+        done = results_lib.finished_results(output_dir, options, strategy)
+        if done is not None:
+            return done
+        return _run(job_lib.prepare(options, strategy, output_dir), started, now, callbacks)
 
 
-def _run(job, started, callbacks):
+def _run(job, started, now, callbacks):
     options = job.options
-    job.seconds["preparation"] = time.monotonic() - started
+    job.seconds["preparation"] = now() - started
     job_lib.build_model(job)
     results = {"task": job.task.name, "parameters": _count_parameters(job.model)}
     if options.do_train:
-        results |= _train(job, callbacks)
+        results |= _train(job, started, now, callbacks)
     elif options.do_eval:
         results |= _evaluate(job)
+    if results.get("stop_reason") == TERMINATED:
+        logging.info("terminated at step %d: the same command goes on", results["global_step"])
+        return results
     if options.do_predict:
         _predict(job)
     results["seconds"] = {**results.get("seconds", {}), **job.seconds}
@@ -58,46 +67,58 @@ def _run(job, started, callbacks):
     return results
 
 
-def _train(job, callbacks):
-    options, store = job.options, job.data.train
-    multiple = 8 if options.xla else 1  # few shapes, few compilations
-    plan = make_plan(job, multiple)
-    summaries = job_lib.begin_levers(job, plan.steps)
-    job_lib.compile_model(job, plan.steps)
-    times = _step_times(job, plan, multiple)
-    result = loop.train_and_evaluate(
-        job.model,
-        loop.TrainSpec(store, plan, job.data.pad_to, multiple, job.levers),
-        _eval_spec(job) if options.do_eval else None,
-        loop.RunConfig(
-            output_dir=job.output_dir,
-            identity=_identity(job, plan),
-            identity_defaults=identity_defaults(options),
-            data={f"{name} examples": store.fingerprint for name, store in job.data.dev.items()},
-            save_checkpoints_steps=options.save_checkpoints_steps,
-            keep_best=options.keep_best,
-            save_model=lambda folder: _save(job, folder),
-            early_stopping_patience=options.early_stopping_patience,
-            log_steps=options.log_steps,
-            strategy=job.strategy,
-            levers=job.levers,
-        ),
-        callbacks=[*callbacks, times],
-        summaries=summaries,
+def _train(job, started, now, callbacks):
+    plan = make_plan(job)
+    progress = first_of(lever.progress() for lever in job.levers) or Updates(plan.steps)
+    summaries = job_lib.begin_levers(job, progress, started, now)
+    job_lib.compile_model(job, progress)
+    with contextlib.ExitStack() as running:
+        for lever in job.levers:
+            running.enter_context(lever.running())
+        spec = loop.TrainSpec(job.data.train, plan, job.data.pad_to, _multiple(job), job.levers)
+        times = StepTimes(spec.tokens, functools.partial(phase_of, job.options, job.levers))
+        result = loop.train_and_evaluate(
+            job.model,
+            spec,
+            _eval_spec(job) if job.options.do_eval else None,
+            _run_config(job, plan),
+            callbacks=[*callbacks, times],
+            summaries=summaries,
+        )
+        results_lib.raise_if_diverged(result)
+        metrics, step = _final_model(job, result)
+    return _outcome(job, plan, times, result) | {"metrics": metrics, "metrics_step": step}
+
+
+def _run_config(job, plan):
+    options = job.options
+    return loop.RunConfig(
+        output_dir=job.output_dir,
+        identity=_identity(job, plan),
+        identity_defaults=identity_defaults(options),
+        data={f"{name} examples": store.fingerprint for name, store in job.data.dev.items()},
+        save_checkpoints_steps=options.save_checkpoints_steps,
+        keep_best=options.keep_best,
+        save_model=lambda folder: _save(job, folder),
+        early_stopping_patience=options.early_stopping_patience,
+        log_steps=options.log_steps,
+        strategy=job.strategy,
+        levers=job.levers,
     )
-    metrics, step = _final_model(job, result)
+
+
+def _outcome(job, plan, times, result):
+    """What results.json says of the training, but for the metrics of its final model."""
     reports = {lever.name: found for lever in job.levers if (found := lever.report())}
     seconds = {**result.seconds, "tracing": times.tracing_seconds()}
     busy = seconds["this_session"] - seconds["evaluation"] - seconds["checkpoints"]
     return {
-        "metrics": metrics,
-        "metrics_step": step,
         "best": result.best,
         "evaluations": result.evaluations,
         "global_step": result.step,
         "epochs": plan.epoch_of(result.step),
         "stop_reason": result.stop_reason,
-        "train_examples": len(store),
+        "train_examples": len(job.data.train),
         "examples_per_second": result.examples_this_session / busy if busy else 0.0,
         "padding_share": plan.padding_share,
         "phases": times.phases(),
@@ -110,23 +131,26 @@ def _eval_spec(job):
     return evaluation.EvalSpec(job.task, job.data.dev, job.options.eval_batch_size)
 
 
-def make_plan(job, multiple=1):
-    """Returns the `BatchPlan` of the whole run, padded to a multiple of `multiple`.
+def make_plan(job):
+    """Returns the `BatchPlan` of the whole run, an `EndlessPlan` where a lever ends it.
 
     Raises:
       UserError: there are too few examples for a batch.
     """
     options, store = job.options, job.data.train
-    plan = train_plan(
+    make = functools.partial(
+        train_plan,
         store.lengths,
         batch_size=None if options.train_token_budget else options.train_batch_size,
         token_budget=options.train_token_budget,
-        epochs=options.num_train_epochs,
         seed=options.seed,
         bucket=options.bucket_by_length,
         pad_to=job.data.pad_to,
-        pad_multiple=multiple,
+        pad_multiple=_multiple(job),
     )
+    if any(lever.progress() for lever in job.levers):
+        return EndlessPlan(lambda epochs: make(epochs=epochs))
+    plan = make(epochs=options.num_train_epochs)
     if plan.steps < 1:
         raise UserError(
             f"--num_train_epochs={options.num_train_epochs}: {len(store)} training examples make"
@@ -135,9 +159,15 @@ def make_plan(job, multiple=1):
     return plan
 
 
+def _multiple(job):
+    """What batches are padded to a multiple of: few shapes, few compilations."""
+    return 8 if job.options.xla else 1
+
+
 def _final_model(job, result):
     """Saves the trained model, the best one if that is kept; returns its (metrics, step)."""
-    if not job.chief:
+    if not job.chief or not result.leaves_model:
+        # The checkpoint goes on; a model would look finished.
         return result.metrics, result.step
 
     def load(best):
@@ -151,16 +181,6 @@ def _final_model(job, result):
         save=functools.partial(_save, job, job.output_dir),
         arrays=functools.partial(_arrays, job.model),
     )
-
-
-def _step_times(job, plan, multiple):
-    store = job.data.train
-
-    def tokens(step):
-        ids = plan.ids(step)
-        return len(ids) * store.padded_length(ids, job.data.pad_to, multiple)
-
-    return StepTimes(tokens, functools.partial(phase_of, job.options, job.levers))
 
 
 def _identity(job, plan):

@@ -1,5 +1,7 @@
 """Which examples make up which batch: a pure function of lengths, seed and batch size."""
 
+import threading
+
 import numpy as np
 
 from bert_tf.errors import UserError
@@ -52,6 +54,48 @@ class BatchPlan:
     def padding_share(self):
         """Share of all tokens that are padding, in [0, 1)."""
         return 1 - self.tokens / self.padded_tokens if self.padded_tokens else 0.0
+
+
+class EndlessPlan:
+    """The batches of a run that ends by a clock: those of a plan of ever more epochs.
+
+    Args:
+      make: callable (epochs, int) -> `BatchPlan`; that of more epochs begins with that of fewer.
+
+    Attributes:
+      steps: None, there is no last batch.
+    """
+
+    steps = None
+
+    def __init__(self, make):
+        self._make = make
+        self._epochs = 0
+        self._lock = threading.Lock()  # the threads of a dataset ask, too
+        self._plan = None
+        self._with(1)
+
+    def ids(self, step):
+        """Returns int32 [b]: positions of the examples of batch `step` (from 0)."""
+        return self._with(step + 1).ids(step)
+
+    def epoch_of(self, step):
+        """Returns the epochs (float) seen before batch `step`."""
+        return self._with(step).epoch_of(step)
+
+    @property
+    def padding_share(self):
+        """Share of all tokens that are padding, in [0, 1), of the epochs that were planned."""
+        return self._plan.padding_share
+
+    def _with(self, steps):
+        """The plan, of `steps` batches at least."""
+        with self._lock:
+            while self._plan is None or self._plan.steps < steps:
+                # By doublings, for which Google's arithmetic of steps is exact.
+                self._epochs = 2 * self._epochs or 1
+                self._plan = self._make(self._epochs)
+            return self._plan
 
 
 def train_plan(

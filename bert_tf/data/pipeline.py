@@ -23,7 +23,7 @@ def make_dataset(
 
     Args:
       store: `FeatureStore`.
-      plan: `BatchPlan` over it.
+      plan: `BatchPlan` or `EndlessPlan` over it.
       start_step: first batch, which is how a run is resumed.
       shard_index, shard_count: this worker's number, and how many there are.
       pad_to: length to pad to; None takes each batch's longest example.
@@ -65,7 +65,8 @@ def make_dataset(
         labels.set_shape([None])
         return dict(zip(names, inputs, strict=True)), labels
 
-    batches = tf.data.Dataset.range(start_step, plan.steps).map(tensors).prefetch(prefetch)
+    end = tf.int64.max if plan.steps is None else plan.steps
+    batches = tf.data.Dataset.range(start_step, end).map(tensors).prefetch(prefetch)
     return without_tuner(batches)
 
 

@@ -12,6 +12,7 @@ from bert_tf.freezing import layers
 from bert_tf.freezing.monitor import GradientMonitor
 from bert_tf.freezing.rule import GradientChange
 from bert_tf.training.lever import Lever
+from bert_tf.training.rhythm import Updates
 from bert_tf.training.update import UpdatedModel
 
 GUARDS = ("off", "stop", "unfreeze")
@@ -43,6 +44,7 @@ class AutoFreeze(Lever):
       log_path: file of the decisions, a JSON object a line; None writes none.
       summaries: object with `train_scalars(step, {name: float})`; None writes no TensorBoard.
       stop_on_freeze: end `fit` after each freeze, for a loop that goes on with another dataset.
+      progress: how far the training is where updates do not tell, see `rhythm.Updates`.
 
     Attributes:
       frozen: encoder layers frozen so far.
@@ -69,6 +71,7 @@ class AutoFreeze(Lever):
         log_path=None,
         summaries=None,
         stop_on_freeze=False,
+        progress=None,
     ):
         super().__init__()
         if num_intervals < 1:
@@ -84,7 +87,7 @@ class AutoFreeze(Lever):
         self.guard = guard
         self.guard_margin = guard_margin
         self.guard_metric = guard_metric
-        self.total_steps = total_steps
+        self.progress = progress or (Updates(total_steps) if total_steps else None)
         self.log_path = log_path and pathlib.Path(log_path)
         self.summaries = summaries
         self.stop_on_freeze = stop_on_freeze
@@ -94,6 +97,7 @@ class AutoFreeze(Lever):
         self._reference = None
         self._best = None
         self._monitor = None
+        self._position = None
 
     def set_model(self, model):
         """Finds the encoder; Keras calls it before training begins."""
@@ -123,14 +127,19 @@ class AutoFreeze(Lever):
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         # Another `fit` is another training, unless the whole one's length was given.
-        self._origin = 0 if self.total_steps else self.step
-        steps = self.total_steps or self._steps_of_fit()
-        self._interval = max(1, steps // self.num_intervals)
-        self._total = self._origin + steps
+        self._origin = 0 if self.progress else self.step
+        self._total = self.progress.total if self.progress else self._steps_of_fit()
+        self._interval = max(1, self._total // self.num_intervals)
+        if self._position is None or not self.progress:
+            self._position = self._done()
+
+    def _done(self):
+        return self.progress.done(self.step) if self.progress else self.step - self._origin
 
     def on_steps(self, before, logs):
-        done, step = before - self._origin, self.step - self._origin
-        if self.stopped or self.step >= self._total:
+        done, step = self._position, self._done()
+        self._position = step
+        if self.stopped or step >= self._total:
             return
         if not self.policy.due(done, step, self._interval):
             return
@@ -170,12 +179,14 @@ class AutoFreeze(Lever):
             "stopped": self.stopped,
             "reference": self._reference,
             "best": self._best,
+            "position": self._position,
         }
 
     def set_state(self, state):
         """Goes on from `get_state`'s dict: freezes what was frozen. The model must be set."""
         self.decisions, self.stopped = state["decisions"], state["stopped"]
         self._reference, self._best = state["reference"], state["best"]
+        self._position = state.get("position")
         if state["frozen"] != self.frozen:
             self._freeze(state["frozen"])
 
@@ -185,7 +196,8 @@ class AutoFreeze(Lever):
 
     def _test(self):
         norms = self._monitor.take() if self._monitor else None
-        decision = self.policy.decide(self.step, self._reference, norms, self.frozen)
+        at = self._origin + self._position
+        decision = self.policy.decide(at, self._reference, norms, self.frozen)
         # A policy without gradients only needs to know that there was a test before.
         self._reference = norms or []
         if decision.frozen != self.frozen:

@@ -143,6 +143,11 @@ class Freezing(Lever):
         policy = self._policy()
         if policy is None:
             return None
+        if options.freeze_warmup and not run.progress.are_updates:
+            raise UserError(
+                f"--freeze_warmup={options.freeze_warmup} counts updates, a run with --budget does"
+                " not: leave it out"
+            )
         return AutoFreeze(
             num_intervals=options.num_intervals,
             policy=policy,
@@ -150,7 +155,7 @@ class Freezing(Lever):
             warmup_steps=options.freeze_warmup,
             guard=options.freeze_guard,
             guard_margin=options.freeze_guard_margin,
-            total_steps=run.total_steps,
+            progress=run.progress,
             log_path=pathlib.Path(run.output_dir) / "freezing.jsonl" if run.chief else None,
             summaries=run.summaries,
             stop_on_freeze=options.activation_cache != "off",
@@ -174,7 +179,7 @@ class Freezing(Lever):
         )
 
     def _policy(self):
-        options, total_steps = self._options, self._run.total_steps
+        options, total = self._options, self._run.progress.total
         limits = {"percentile": options.percentile, "most": options.max_frozen_layers}
         if options.chosen_policy == "autofreeze":
             return rule.GradientChange(**limits)
@@ -183,5 +188,5 @@ class Freezing(Lever):
             return rule.RandomChange(layers, seed=options.seed, **limits)
         if options.chosen_policy == "schedule":
             points = options.schedule_points
-            return rule.Schedule({max(1, int(share * total_steps)): n for share, n in points})
+            return rule.Schedule({max(1, int(share * total)): n for share, n in points})
         return None

@@ -7,7 +7,6 @@ __getattr__ = importer(
     {
         "MaskedLanguageModel": "model",
         "PretrainingOptions": "options",
-        "exit_status": "program",
         "run": "program",
     },
 )

@@ -36,7 +36,8 @@ def _check_sources(options):
 def _check_budget(options):
     low, peak = options.minimum_learning_rate, options.learning_rate
     require("minimum_learning_rate", low, low <= peak, f"0 to --learning_rate={peak}")
-    _ = options.end, options.markers
+    options.check_budget()
+    _ = options.markers
     for name in ("num_train_steps", "num_warmup_steps"):
         refuse_if(
             options.budget is not None and name in options.given,
@@ -46,10 +47,6 @@ def _check_budget(options):
     refuse_if(
         {"num_warmup_steps", "warmup_proportion"} <= options.given,
         "--num_warmup_steps and --warmup_proportion both set the warm-up: give one of them",
-    )
-    refuse_if(
-        {"save_checkpoints_steps", "save_checkpoints_minutes"} <= options.given,
-        "--save_checkpoints_steps and --save_checkpoints_minutes: give one of them",
     )
     check_needs(options, ("warmup_proportion", "num_warmup_steps"), _TRIANGLE)
     refuse_if(

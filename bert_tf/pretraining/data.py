@@ -156,36 +156,40 @@ class GoogleRows:
 
 
 class PretrainingSpec:
-    """What `train_and_evaluate` trains on: the rows in their order, in the rhythm's batches.
+    """What `train_and_evaluate` trains on: the rows in their order, in the clock's batches.
 
     Args:
       data: `PackedRows` or `GoogleRows`.
-      rhythm: `ClockRhythm`, which knows the batches' sizes.
+      batches: `GrowingBatches`.
       seed: of the order.
     """
 
     steps = None
 
-    def __init__(self, data, rhythm, seed):
+    def __init__(self, data, batches, seed):
         self.data = data
-        self.rhythm = rhythm
-        self._order = RowOrder(data.rows, rhythm.timetable.micro_batch_size, seed)
+        self.batches = batches
+        self._order = RowOrder(data.rows, batches.micro_batch_size, seed)
 
     def examples(self, step):
         """Returns how many rows update `step` (from 0) sees."""
-        return self.rhythm.stages.batch(step)[1]
+        return self.batches.stages.batch(step)[1]
+
+    def tokens(self, step):
+        """Returns how many tokens update `step` sees."""
+        return self.examples(step) * self.data.seq_length
 
     def epoch_of(self, step):
         """Returns the passes over the rows (float) before update `step`."""
-        return self.rhythm.stages.rows(step) / self.data.rows
+        return self.batches.stages.rows(step) / self.data.rows
 
     def stage(self, model):
         """The batch size, which a ramp changes."""
-        return self.rhythm.stages.batch_size
+        return self.batches.stages.batch_size
 
     def dataset(self, model, strategy, start_step):
         """Returns the batches from `start_step` on, as `fit` takes them under `strategy`."""
-        batches, size = self.rhythm.stages.batch, self.rhythm.stages.batch_size
+        batches, size = self.batches.stages.batch, self.batches.stages.batch_size
 
         def share(index, count):
             dataset = self.data.dataset(

@@ -60,13 +60,14 @@ _EXPONENTIAL = Needs("--lr_schedule=exp", lambda options: options.lr_schedule ==
 
 @dataclasses.dataclass(kw_only=True)
 class PretrainingOptions(
-    budget_options.BudgetOptions,
+    budget_options.TimetableOptions,
     pretraining_shape.ShapeOptions,
     model_options.ModelOptions,
     RunOptions,
 ):
     """Google BERT's flags and defaults; those of the budget recipe come with `recipe="budget"`."""
 
+    LEVERS: typing.ClassVar = (budget_options.TimetableOptions,)
     GROUPS: typing.ClassVar = (
         _WORK, model_options.GROUP, pretraining_shape.GROUP, _DATA, budget_options.GROUP, RUN,
         TRAIN, BATCH, SPEED,

@@ -1,12 +1,7 @@
 """Pre-training inside a budget: what run_pretraining.py runs."""
 
-import contextlib
 import dataclasses
 import functools
-import json
-import shutil
-import signal
-import threading
 import time
 
 from absl import logging
@@ -14,17 +9,12 @@ from absl import logging
 from bert_tf import files, folders
 from bert_tf.budget import Clock, marker_name
 from bert_tf.budget.clock import CLOCK_FILE
-from bert_tf.budget.rhythm import (
-    BUDGET_SPENT,
-    TERMINATED,
-    ClockRhythm,
-    Works,
-)
-from bert_tf.budget.timetable import make_timetable
+from bert_tf.budget.rhythm import ClockRhythm
+from bert_tf.budget.running import running
+from bert_tf.budget.timetable import make_batches, make_timetable
 from bert_tf.checkpoints.model_folder import save_model_folder
 from bert_tf.checkpoints.model_tokenizer import settings_of
 from bert_tf.data.pretraining.pipeline import user_errors
-from bert_tf.errors import UserError
 from bert_tf.options import identity, identity_defaults
 from bert_tf.pretraining import setup as pretraining_model
 from bert_tf.pretraining.data import HeldOutSpec, PretrainingSpec
@@ -33,15 +23,14 @@ from bert_tf.training import distribution, loop, sources
 from bert_tf.training.results import (
     described,
     environment,
+    finished_results,
     holds_model,
+    raise_if_diverged,
     require_finite,
     write_eval_results,
     write_final_model,
 )
 from bert_tf.training.summaries import Summaries
-
-EXIT_TERMINATED = 143
-"""Exit status of a run that SIGTERM ended: it saved its state, the same command goes on."""
 
 MARKER_FILE = "marker.json"
 
@@ -69,11 +58,6 @@ def run(options, callbacks=(), age=0.0, now=time.monotonic):
         if options.do_train:
             return _Training(options, strategy, output_dir).run(callbacks, age, now)
         return _evaluate(options, strategy, output_dir)
-
-
-def exit_status(results):
-    """Returns the exit status of a program whose run had these results."""
-    return EXIT_TERMINATED if results.get("stop_reason") == TERMINATED else 0
 
 
 def _markers_of_others(output_dir):
@@ -115,43 +99,25 @@ class _Training:
 
     def run(self, callbacks, age, now):
         """Trains, saves, reports; returns the content of results.json."""
-        done = self._complete_results()
+        options = self.options
+        done = finished_results(self.output_dir, options, self.strategy)
         if done is not None:
             return done
-        folder = self.output_dir if self.chief else None
-        clock = Clock(folder, self.options.budget_counts, age, now=now)
-        clock.run_heartbeat()
-        try:
-            self._prepare(clock)
-            with user_errors(self.data.source), _terminated_by_signal(self.rhythm):
+        clock = Clock(self.output_dir if self.chief else None, options.budget_counts, age, now=now)
+        self.batches = make_batches(options)
+        self.rhythm = ClockRhythm(make_timetable(options), clock, self.strategy, self.batches)
+        with running(self.rhythm):
+            self._prepare()
+            with user_errors(self.data.source):
                 result = self._train(callbacks)
             metrics, step = self._final_model(result)
             results = self._results(result, metrics, step)
-            if self.chief and (_is_complete(result) or not holds_model(self.output_dir)):
+            if self.chief and (result.leaves_model or not holds_model(self.output_dir)):
                 files.write_json(self.output_dir / "results.json", results)
-        finally:
-            clock.close()
-        if result.stop_reason.startswith("diverged"):
-            raise UserError(
-                f"step {result.step}: {result.stop_reason}: lower --learning_rate or change"
-                f" --precision; what was written before is intact"
-            )
+        raise_if_diverged(result)
         return results
 
-    def _complete_results(self):
-        """The results of a run that this very command has brought to its end, or None."""
-        path, found = self.output_dir / "results.json", None
-        if self.chief and path.exists():
-            found = files.read_json(path, "results of the run")
-            same = found.get("options") == json.loads(json.dumps(described(self.options)))
-            done = found.get("stop_reason") == BUDGET_SPENT and holds_model(self.output_dir)
-            found = found if same and done else None
-        if not distribution.value_of_chief(self.strategy, int(found is not None)):
-            return None
-        logging.info("the run in %s has spent its budget: nothing to do", self.output_dir)
-        return found or {}
-
-    def _prepare(self, clock):
+    def _prepare(self):
         options = self.options
         self.source, self.data = pretraining_model.load_inputs(options, self.output_dir)
         with distribution.scope(self.strategy):
@@ -160,18 +126,11 @@ class _Training:
         self.held_out = None
         if options.do_eval:
             self.held_out = HeldOutSpec(self.data, options.eval_batch_size, options.max_eval_steps)
-        works = Works(
-            marker_exists=lambda share: (self.output_dir / marker_name(share)).exists(),
-            measure_model=self._measure_model,
-            epoch_of=lambda rows: rows / self.data.rows,
-            seq_length=self.data.seq_length,
-        )
-        self.rhythm = ClockRhythm(make_timetable(options), clock, works, self.strategy)
-        self.spec = PretrainingSpec(self.data, self.rhythm, options.seed)
+        self.spec = PretrainingSpec(self.data, self.batches, options.seed)
 
     def _train(self, callbacks):
         options = self.options
-        order = [DataOrderLog(self.output_dir / "data_order.tsv", self.rhythm)]
+        order = [DataOrderLog(self.output_dir / "data_order.tsv", self.batches)]
         summaries = Summaries(self.output_dir)
         if self.chief:
             summaries.text("Hyperparameters", described(options))
@@ -192,7 +151,7 @@ class _Training:
                 rhythm=self.rhythm,
                 save_marker=self._save_marker,
                 keep_checkpoints=options.keep_checkpoints,
-                more_scalars=more_scalars(self.model, self.rhythm, self.data.seq_length),
+                more_scalars=more_scalars(self.model, self.data.seq_length),
             ),
             callbacks=[*callbacks, *(order if options.log_data_order and self.chief else [])],
             summaries=summaries,
@@ -200,7 +159,7 @@ class _Training:
 
     def _final_model(self, result):
         """Saves the trained model, the best one if that is kept; returns its (metrics, step)."""
-        if not self.chief or not _is_complete(result):
+        if not self.chief or not result.leaves_model:
             # The checkpoint goes on; a model would look finished.
             return result.metrics, result.step
         return write_final_model(
@@ -229,25 +188,15 @@ class _Training:
             files.write_json(new / MARKER_FILE, {"marker": share, **self._progress()})
         logging.info("%s written at %.4f of the budget", folder, self.rhythm.share)
 
-    def _measure_model(self):
-        """Seconds that writing a model folder takes (the chief's: the others' do not count)."""
-        started, folder = self.rhythm.clock.now(), self.output_dir / ".measured"
-        if self.chief:
-            shutil.rmtree(folder, ignore_errors=True)
-            self._save(folder)
-            shutil.rmtree(folder)
-        return self.rhythm.clock.now() - started
-
     def _progress(self):
-        step, rhythm = int(self.model.global_step.numpy()), self.rhythm
-        rows, spent = rhythm.stages.rows(step), rhythm.clock.spent
-        tokens = rows * self.data.seq_length
+        step = int(self.model.global_step.numpy())
+        rows = self.batches.stages.rows(step)
         return {
-            "share": rhythm.timetable.budget.share(spent, step, tokens),
-            "spent_seconds": spent,
+            "share": self.rhythm.share_now(step),
+            "spent_seconds": self.rhythm.clock.spent,
             "global_step": step,
             "sequences": rows,
-            "tokens": tokens,
+            "tokens": rows * self.data.seq_length,
             "epochs": rows / self.data.rows,
         }
 
@@ -287,25 +236,3 @@ class _Training:
             "initial weights": sources.digest(self.source.arrays),
             "model shape": self.source.config.to_dict(),
         }
-
-
-@contextlib.contextmanager
-def _terminated_by_signal(rhythm):
-    """Context: SIGTERM lets the rhythm save and leave after the update in hand."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # handlers belong to the main thread
-        return
-
-    def terminate(*_):
-        rhythm.terminate = True
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _is_complete(result):
-    """Whether the run came to an end that leaves a model."""
-    return result.stop_reason != TERMINATED and not result.stop_reason.startswith("diverged")

@@ -1,28 +1,22 @@
-"""What a pre-training run tells beside its losses: where its clock is, and which rows it saw."""
+"""What a pre-training run tells beside its losses: how fast it is, and which rows it saw."""
 
 import tf_keras as keras
 
 from bert_tf.step_callback import StepCallback
 
 
-def more_scalars(model, rhythm, seq_length):
-    """Returns the function that adds the clock's and the data's scalars, for `TrainSummaries`.
+def more_scalars(model, seq_length):
+    """Returns the function that adds scalars to those of a step, for `TrainSummaries`.
 
-    They are `elapsed_share` and `remaining_share` of the budget, `tokens_per_second`, and under
-    float16 the `loss_scale`.
+    They are `tokens_per_second`, and under float16 the `loss_scale`.
 
     Args:
       model: compiled `MaskedLanguageModel`.
-      rhythm: `ClockRhythm`.
       seq_length: tokens per row.
     """
 
     def scalars(values):
-        found = {
-            "elapsed_share": rhythm.share,
-            "remaining_share": max(0.0, 1.0 - rhythm.share),
-            "tokens_per_second": values["examples_per_second"] * seq_length,
-        }
+        found = {"tokens_per_second": values["examples_per_second"] * seq_length}
         if isinstance(model.optimizer, keras.mixed_precision.LossScaleOptimizer):
             found["loss_scale"] = float(model.optimizer.loss_scale)
         return found
@@ -38,16 +32,16 @@ class DataOrderLog(StepCallback):
 
     Args:
       path: tab-separated file.
-      rhythm: `ClockRhythm`, which knows the batches.
+      batches: `GrowingBatches`.
     """
 
-    def __init__(self, path, rhythm):
+    def __init__(self, path, batches):
         super().__init__()
         self._path = path
-        self._rhythm = rhythm
+        self._batches = batches
 
     def on_steps(self, before, logs):
         with open(self._path, "a", encoding="utf-8") as f:
             for update in range(before, self.step):
-                row, count = self._rhythm.stages.batch(update)
+                row, count = self._batches.stages.batch(update)
                 f.write(f"{update + 1}\t{row}\t{count}\n")

@@ -7,7 +7,6 @@ from bert_tf.errors import UserError
 from flop import decomposition, ranks
 from flop.decomposition import Decomposition, component_scores, for_each
 
-COSTS = ("parameters", "flops", "latency")
 _LATENCY_BATCH = 8
 
 

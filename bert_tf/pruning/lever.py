@@ -41,6 +41,7 @@ class GateTraining(Lever):
     def __init__(self, pruner=None):
         super().__init__()
         self.pruner = pruner
+        self._counted = lambda step: step
 
     @property
     def variables(self):
@@ -54,7 +55,7 @@ class GateTraining(Lever):
         """Logs what `Pruner.update` does, and an l2 loss of 0 where there is none."""
         return {
             "l2_regularization_loss": tf.constant(0.0),
-            **self.pruner.update(step, own, applied),
+            **self.pruner.update(self._counted(step), own, applied),
         }
 
     def create_slots(self):
@@ -106,7 +107,10 @@ class Masks(GateTraining):
 
     def begin(self, run):
         self._run = run
-        self.pruner = make_pruner(self._options, run.source, run.model.encoder, run.total_steps)
+        total = run.progress.total
+        self.pruner = make_pruner(self._options, run.source, run.model.encoder, total)
+        if self._options.target_sparsity_warmup is None:
+            self._counted = run.progress.traced  # a third of what the run counts
 
     def identity(self):
         return {"mask training": True}
@@ -116,12 +120,13 @@ class Masks(GateTraining):
         if not run.chief:
             return []
         scopes, every = names.dense_scopes(run.source.config), self._options.log_steps
-        return [PruningSummaries(run.summaries, self.pruner, scopes, run.total_steps, every)]
+        return [PruningSummaries(run.summaries, self.pruner, scopes, run.progress, every)]
 
     def settled(self):
-        config = self._run.source.config
+        config, given = self._run.source.config, self._options.target_sparsity_warmup
+        updates = given is not None or self._run.progress.are_updates
         return {
-            "target_sparsity_warmup": self.pruner.target_warmup,
+            "target_sparsity_warmup": self.pruner.target_warmup if updates else "a third",
             "mask_evaluation": kernels.mask_evaluation(config),
             "hidden_dropout_prob": config.hidden_dropout_prob,
             "attention_probs_dropout_prob": config.attention_probs_dropout_prob,
@@ -177,11 +182,12 @@ def trains_masks(options, source):
     return masks
 
 
-def make_pruner(options, source, encoder, total_steps):
+def make_pruner(options, source, encoder, total):
     """Returns the `Pruner` of the encoder's masks, with the original's optimizers.
 
     Call it once the weights are assigned and layers are frozen: against the dense kernels, the
-    target rises from the expected sparsity that the masks start with.
+    target rises from the expected sparsity that the masks start with. `total` is what the whole
+    run counts, see `Run.progress`.
 
     Raises:
       UserError: the kernels without masks alone are more than the target leaves, or all layers
@@ -204,7 +210,7 @@ def make_pruner(options, source, encoder, total_steps):
     pruner = Pruner(
         layers,
         options.target_sparsity,
-        target_warmup=total_steps // 3 if warmup is None else warmup,
+        target_warmup=total // 3 if warmup is None else warmup,
         base_parameters=base,
         fixed_parameters=fixed,
         gate_optimizer=_adam(options.alpha_learning_rate, options.learning_rate_warmup),
@@ -214,12 +220,12 @@ def make_pruner(options, source, encoder, total_steps):
         start = float(pruner.expected_sparsity())
         pruner.initial_sparsity = min(start, options.target_sparsity)
     logging.info(
-        "%d masks on %d ranks: expected sparsity %.3f, target %.3f after %d updates",
+        "%d masks on %d ranks: expected sparsity %.3f, target %.3f after %s",
         len(pruner.gates),
         sum(layer.rank for layer in pruner.layers),
         float(pruner.expected_sparsity()),
         pruner.target_sparsity,
-        pruner.target_warmup,
+        "a third of the training" if warmup is None else f"{warmup} updates",
     )
     return pruner
 

@@ -37,7 +37,7 @@ class MaskOptions(LeverOptions):
     )
     target_sparsity_warmup: int | None = option(
         None,
-        "Updates over which the target rises; a third of all updates if absent.",
+        "Updates over which the target rises; a third of all updates, or of the budget, if absent.",
         GROUP,
         valid=at_least(0),
         needs=(DO_TRAIN, MASKS),

@@ -25,27 +25,31 @@ class PruningSummaries(StepCallback):
       pruner: `flop.pruner.Pruner` of the model's masks.
       kernels: {scope: (d_in, d_out)} of the image, in its order; one without a mask counts as
         dense.
-      total_steps: the steps of the whole training.
+      progress: how far the training is, see `Run`.
       every_n_steps: the rhythm of the scalar.
     """
 
-    def __init__(self, summaries, pruner, kernels, total_steps, every_n_steps=10):
+    def __init__(self, summaries, pruner, kernels, progress, every_n_steps=10):
         super().__init__()
         self.summaries = summaries
         self.pruner = pruner
         self.kernels = dict(kernels)
         self.every_n_steps = every_n_steps
-        self.picture_steps = max(every_n_steps, math.ceil(total_steps / _PICTURES))
+        self._progress = progress
+        self._interval = math.ceil(progress.total / _PICTURES)
+        if progress.are_updates:
+            self._interval = max(every_n_steps, self._interval)
         self._scalar_step = self._picture_step = self.step
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         self._scalar_step = self._picture_step = self.step
+        self._pictured = self._progress.done(self.step)
 
     def on_steps(self, before, logs):
         if self.step // self.every_n_steps > self._scalar_step // self.every_n_steps:
             self._write_scalar()
-        if self.step // self.picture_steps > self._picture_step // self.picture_steps:
+        if self._progress.done(self.step) // self._interval > self._pictured // self._interval:
             self._write_pictures()
 
     def on_train_end(self, logs=None):
@@ -63,7 +67,7 @@ class PruningSummaries(StepCallback):
     def _write_pictures(self):
         from flop import report  # matplotlib: 0.6 s that a run without masks need not wait for
 
-        self._picture_step = self.step
+        self._picture_step, self._pictured = self.step, self._progress.done(self.step)
         layers = self.pruner.layers
         values = {f"log_alpha/{layer.scope}": layer.mask.log_alpha for layer in layers}
         self.summaries.histograms(self.step, values)

@@ -61,7 +61,9 @@ class Run:
       options: the program's.
       source: `LoadedModel` that the model was built from.
       model: `UpdatedModel` with its weights, not compiled.
-      total_steps: updates of the whole run; None where a clock ends it.
+      progress: how far the run is, `Updates` or what a lever gives in their place.
+      started: `now()` when the process began.
+      now: callable () -> seconds.
       store: `FeatureStore` of the training examples.
       output_dir: folder of the run.
       strategy: `tf.distribute.Strategy` or None.
@@ -74,7 +76,9 @@ class Run:
     options: Any
     source: Any
     model: Any
-    total_steps: int | None
+    progress: Any
+    started: float
+    now: Callable
     store: Any
     output_dir: pathlib.Path
     strategy: Any
@@ -108,6 +112,21 @@ class Lever(StepCallback):
         Raises:
           UserError: what the options ask for cannot be done with this model.
         """
+
+    def running(self):
+        """Context of the training, from `begin` to the final model on disk."""
+        return contextlib.nullcontext()
+
+    def progress(self):
+        """Returns what tells how far the run is, see `rhythm.Updates`, or None for its updates.
+
+        Asked before `begin`: a run with one has no last update.
+        """
+        return None
+
+    def rhythm(self):
+        """Returns when the run evaluates, saves and stops, see `rhythm.EverySteps`, or None."""
+        return None
 
     def identity(self):
         """Returns {name: value} that a resumed run must share, beside the flags."""
@@ -218,14 +237,23 @@ def make_levers(options, source):
 
 def identity_of(options, levers):
     """Returns {name: value} of the levers, also of those that the run is without."""
-    without = [part.IDENTITY_WITHOUT for part in options.LEVERS]
-    return _merged(*without, *(lever.identity() for lever in levers))
+    return _merged(identity_without(options), *(lever.identity() for lever in levers))
 
 
 def phase_of(options, levers):
     """Returns {name: value} of the step just made, by all levers, see `Lever.phase`."""
     without = [part.PHASE_WITHOUT for part in options.LEVERS]
     return _merged(*without, *(lever.phase() for lever in levers))
+
+
+def identity_without(options):
+    """Returns {name: value} of the levers' identities in a run without any."""
+    return _merged(*(part.IDENTITY_WITHOUT for part in options.LEVERS))
+
+
+def first_of(found):
+    """Returns the first of an iterable that is not None, else None."""
+    return next((one for one in found if one is not None), None)
 
 
 def _merged(*found):

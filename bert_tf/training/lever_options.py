@@ -22,8 +22,16 @@ class LeverOptions:
     IDENTITY_WITHOUT: typing.ClassVar = {}
     PHASE_WITHOUT: typing.ClassVar = {}
 
+    if typing.TYPE_CHECKING:  # a part reads flags of the others that the program puts beside it
+
+        def __getattr__(self, name: str) -> typing.Any: ...
+
     def check_lever(self):
         """Raises `UserError` for what the table of flags cannot say."""
+
+    def is_over(self, results):
+        """Whether a run with this content of results.json is over, its command given again."""
+        return False
 
     def lever(self, source):
         """Returns the `Lever` of a run that starts from the `LoadedModel` source, None without."""

@@ -12,6 +12,7 @@ from bert_tf.errors import UserError
 from bert_tf.step_callback import StepCallback
 from bert_tf.training import distribution, results
 from bert_tf.training.best import BestModel
+from bert_tf.training.lever import first_of
 from bert_tf.training.progress import ProgressBar
 from bert_tf.training.results import report_names, require_finite, write_eval_results
 from bert_tf.training.rhythm import EverySteps
@@ -55,9 +56,11 @@ def train_and_evaluate(
         of_all = f" of {train_spec.steps}" if train_spec.steps else ""
         logging.info("going on from step %d%s in %s", step, of_all, state.output_dir)
     summaries = (summaries or Summaries(run_config.output_dir)) if chief else None
-    rhythm = run_config.rhythm or EverySteps(run_config.save_checkpoints_steps, train_spec.steps)
+    rhythm = _rhythm(run_config, train_spec)
     reports = _reports(train_spec, step, summaries, rhythm, run_config) if chief else []
-    checkpoints = CheckpointAndEvaluate(state, eval_spec, run_config, rhythm, summaries, reports)
+    checkpoints = CheckpointAndEvaluate(
+        state, train_spec, eval_spec, run_config, rhythm, summaries, reports
+    )
     more_callbacks = [x for lever in levers for x in lever.callbacks()]
     everyone = [*reports, *callbacks, *more_callbacks, *levers, checkpoints]
     first, more = step, checkpoints.begin()
@@ -83,12 +86,22 @@ def train_and_evaluate(
 _ENDLESS = 2**40  # updates
 
 
+def _rhythm(run_config, train_spec):
+    return (
+        run_config.rhythm
+        or first_of(lever.rhythm() for lever in run_config.levers)
+        or EverySteps(run_config.save_checkpoints_steps, train_spec.steps)
+    )
+
+
 def _reports(spec, start, summaries, rhythm, run_config):
+    def more(values):
+        own = run_config.more_scalars(values) if run_config.more_scalars else {}
+        return {**rhythm.scalars(), **own}
+
     return [
         ProgressBar(spec.steps, spec.examples, start, epoch_of=spec.epoch_of, left=rhythm.left),
-        TrainSummaries(
-            summaries, spec.examples, start, run_config.log_steps, run_config.more_scalars
-        ),
+        TrainSummaries(summaries, spec.examples, start, run_config.log_steps, more),
     ]
 
 
@@ -99,9 +112,10 @@ class CheckpointAndEvaluate(StepCallback):
     again and a resumed one knows the best so far.
     """
 
-    def __init__(self, state, eval_spec, run_config, rhythm, summaries, reports):
+    def __init__(self, state, train_spec, eval_spec, run_config, rhythm, summaries, reports):
         super().__init__()
         self.state = state
+        self.train_spec = train_spec
         self.run_config = run_config
         self.rhythm = rhythm
         self.summaries = summaries

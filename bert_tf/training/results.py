@@ -1,6 +1,7 @@
 """What a run reports, and its end: the final model, beside it only what was measured on it."""
 
 import dataclasses
+import json
 import math
 import resource
 
@@ -12,6 +13,8 @@ from bert_tf import files
 from bert_tf.checkpoints import google
 from bert_tf.checkpoints.model_folder import CHECKPOINT, load_model
 from bert_tf.errors import UserError
+from bert_tf.training import distribution
+from bert_tf.training.rhythm import DIVERGED, TERMINATED
 
 PREDICTIONS = "test_results*.tsv"
 """Pattern of the names of files with predictions."""
@@ -19,12 +22,20 @@ PREDICTIONS = "test_results*.tsv"
 # Google's and the pruning port's names for what scikit-learn calls otherwise.
 _REPORT_NAMES = {"accuracy": "eval_accuracy", "f1": "f1_score"}
 
+EXIT_TERMINATED = 143
+"""Exit status of a run that SIGTERM ended: it saved its state, the same command goes on."""
+
 _OF_A_MODEL = ("eval_results.txt", "results.json", PREDICTIONS)
 
 
 def holds_model(output_dir):
     """Whether a run has written its final model to `output_dir` (`pathlib.Path`)."""
     return (output_dir / f"{CHECKPOINT}.index").exists()
+
+
+def exit_status(results):
+    """Returns the exit status of a program whose run had these results."""
+    return EXIT_TERMINATED if results.get("stop_reason") == TERMINATED else 0
 
 
 def described(options):
@@ -41,6 +52,36 @@ def environment(precision):
         "precision": precision,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
+
+
+def finished_results(output_dir, options, strategy):
+    """Returns the results of a run after which this very command has nothing left to do, or None.
+
+    Args:
+      output_dir: folder of the run (`pathlib.Path`).
+      options: of the command; their `LEVERS` tell whether such a run is over.
+      strategy: `tf.distribute.Strategy` or None; all workers do as the chief finds.
+    """
+    path, found = output_dir / "results.json", None
+    if distribution.is_chief(strategy) and path.exists():
+        found = files.read_json(path, "results of the run")
+        same = found.get("options") == json.loads(json.dumps(described(options)))
+        over = any(part.is_over(options, found) for part in options.LEVERS)
+        found = found if same and over and holds_model(output_dir) else None
+    if not distribution.value_of_chief(strategy, int(found is not None)):
+        return None
+    if found:
+        logging.info("the run in %s has ended: %s", output_dir, found["stop_reason"])
+    return found or {}
+
+
+def raise_if_diverged(result):
+    """Raises `UserError` if the training of this `Result` went wrong."""
+    if result.stop_reason.startswith(DIVERGED):
+        raise UserError(
+            f"step {result.step}: {result.stop_reason}: lower --learning_rate or change"
+            f" --precision; what was written before is intact"
+        )
 
 
 def write_final_model(output_dir, result, load, save, arrays):

@@ -3,6 +3,10 @@
 import contextlib
 import dataclasses
 
+TERMINATED = "terminated"
+DIVERGED = "diverged"
+"""How the reasons to stop begin after which a run leaves no final model."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Due:
@@ -24,6 +28,37 @@ class Due:
 
     def __bool__(self):
         return bool(self.evaluate or self.markers or self.save or self.stop)
+
+
+class Updates:
+    """How far a run of a known number of updates is: counted in these.
+
+    A run that a clock ends brings another class with the same attributes and methods.
+
+    Args:
+      total: updates of the whole run.
+
+    Attributes:
+      total: what the whole run counts.
+      are_updates: whether what is counted are updates.
+    """
+
+    are_updates = True
+
+    def __init__(self, total):
+        self.total = total
+
+    def done(self, step):
+        """Returns what the run counts after `step` updates, an integer."""
+        return step
+
+    def traced(self, step):
+        """Returns the same for a tensor, in the compiled step."""
+        return step
+
+    def learning_rate(self, schedule):
+        """Returns what the optimizer takes as its rate, for a schedule over what is counted."""
+        return schedule
 
 
 class EverySteps:
@@ -70,4 +105,8 @@ class EverySteps:
 
     def state(self):
         """Returns what the next process has to know, JSON-able."""
+        return {}
+
+    def scalars(self):
+        """Returns {name: float} for TensorBoard."""
         return {}

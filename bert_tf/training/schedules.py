@@ -125,10 +125,10 @@ class Stepped(_Schedule):
 
 
 _SCHEDULES = {
-    "linear": lambda rate, total, warmup, end, size, steps: WarmupLinear(rate, total, warmup, end),
-    "constant": lambda rate, total, warmup, end, size, steps: Constant(rate, warmup),
-    "noam": lambda rate, total, warmup, end, size, steps: Noam(rate, warmup, size),
-    "stepped": lambda rate, total, warmup, end, size, steps: Stepped(rate, steps, warmup),
+    "linear": lambda rate, total, warmup, boundaries: WarmupLinear(rate, total, warmup),
+    "constant": lambda rate, total, warmup, boundaries: Constant(rate, warmup),
+    "noam": lambda rate, total, warmup, boundaries: Noam(rate, warmup),
+    "stepped": lambda rate, total, warmup, boundaries: Stepped(rate, boundaries, warmup),
 }
 SCHEDULES = tuple(_SCHEDULES)
 
@@ -138,15 +138,7 @@ def stepped_boundaries(total_steps):
     return {int(0.3 * total_steps): 0.7, int(0.6 * total_steps): 0.4}
 
 
-def make_schedule(
-    name,
-    learning_rate,
-    total_steps,
-    warmup_steps=0,
-    end_learning_rate=0.0,
-    model_size=768,
-    boundaries=None,
-):
+def make_schedule(name, learning_rate, total_steps, warmup_steps=0, boundaries=None):
     """Returns the schedule called `name`, one of `SCHEDULES`.
 
     Args:
@@ -154,8 +146,6 @@ def make_schedule(
       learning_rate: the nominal rate (noam: the scale).
       total_steps: updates in the whole training; used by "linear" only, checked for all.
       warmup_steps: Google's is `int(total_steps * warmup_proportion)`.
-      end_learning_rate: "linear" only.
-      model_size: "noam" only.
       boundaries: "stepped" only, {step: factor}.
 
     Raises:
@@ -169,6 +159,4 @@ def make_schedule(
         raise UserError(f"{warmup_steps} warm-up steps: expected 0 to {total_steps}, the total")
     if name == "stepped" and not boundaries:
         raise UserError("--lr_schedule=stepped needs boundaries, a factor for each step")
-    return _SCHEDULES[name](
-        learning_rate, total_steps, warmup_steps, end_learning_rate, model_size, boundaries
-    )
+    return _SCHEDULES[name](learning_rate, total_steps, warmup_steps, boundaries)

@@ -7,6 +7,8 @@ from typing import Any
 
 from bert_tf.data.pipeline import make_dataset
 from bert_tf.training import distribution
+from bert_tf.training.lever import first_of
+from bert_tf.training.rhythm import DIVERGED, TERMINATED
 
 
 @dataclasses.dataclass
@@ -17,7 +19,7 @@ class TrainSpec:
 
     Attributes:
       store: `FeatureStore` of the training examples.
-      plan: `BatchPlan`; its steps are the optimizer updates of the whole run.
+      plan: `BatchPlan`, whose steps are the optimizer updates of the whole run, or `EndlessPlan`.
       pad_to, pad_multiple: padding of each batch, see `make_dataset`.
       levers: the run's; one of them may supply activations.
     """
@@ -41,14 +43,18 @@ class TrainSpec:
         """Returns the epochs (float) seen before update `step`."""
         return self.plan.epoch_of(step)
 
+    def tokens(self, step):
+        """Returns how many tokens update `step` sees, padding included."""
+        ids = self.plan.ids(step)
+        return len(ids) * self.store.padded_length(ids, self.pad_to, self.pad_multiple)
+
     def stage(self, model):
         """What the batches depend on beside the step: when it changes, `dataset` is asked anew."""
         return tuple(lever.stage() for lever in self.levers)
 
     def dataset(self, model, strategy, start_step):
         """Returns the batches from `start_step` on, as `fit` takes them under `strategy`."""
-        supplied = (lever.activations() for lever in self.levers)
-        activations = next((x for x in supplied if x is not None), None)
+        activations = first_of(lever.activations() for lever in self.levers)
         return distribution.distribute(
             strategy,
             lambda index, count: make_dataset(
@@ -79,7 +85,8 @@ class RunConfig:
       log_steps: updates between TensorBoard points.
       strategy: `tf.distribute.Strategy` or None.
       levers: the run's `Lever`s, in the order in which they act.
-      rhythm: when to evaluate, save and stop; None is `EverySteps(save_checkpoints_steps)`.
+      rhythm: when to evaluate, save and stop; None asks the levers, and if none of them knows is
+        `EverySteps(save_checkpoints_steps)`.
       save_marker: callable (share) that stores the model at this share of the budget.
       keep_checkpoints: newest checkpoints to keep.
       more_scalars: see `TrainSummaries`.
@@ -120,3 +127,8 @@ class Result:
     evaluations: list
     seconds: dict
     examples_this_session: int
+
+    @property
+    def leaves_model(self):
+        """Whether the run came to an end that has a final model."""
+        return not self.stop_reason.startswith((TERMINATED, DIVERGED))

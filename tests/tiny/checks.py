@@ -12,8 +12,8 @@ WITHOUT_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0
 """Flags of runs that split a batch otherwise, and so draw other dropout masks."""
 
 # Of results.json and of TensorBoard: what the machine and the session say, not the run.
-_OF_THE_SESSION = ("seconds", "cache_seconds", "phases", "examples_per_second", "options",
-                   "environment")  # fmt: skip
+_OF_THE_SESSION = ("seconds", "cache_seconds", "spent_seconds", "expected_seconds", "phases",
+                   "examples_per_second", "options", "environment")  # fmt: skip
 
 
 def arrays_of(folder):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks.plain_tokenizer import PlainTokenizer, truncate_pair
+from benchmarks.tokenizer.plain import PlainTokenizer, truncate_pair
 from bert_tf.errors import UserError
 from bert_tf.tokenization import tokenizer as tokenizer_lib
 from bert_tf.tokenization.tokenizer import BertTokenizer

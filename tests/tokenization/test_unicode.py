@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 import tensorflow as tf
 
-from benchmarks.plain_tokenizer import PlainTokenizer
+from benchmarks.tokenizer.plain import PlainTokenizer
 from bert_tf.tokenization.tokenizer import BertTokenizer
 from bert_tf.tokenization.vocab import load_vocab
 

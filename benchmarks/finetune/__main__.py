@@ -1,18 +1,11 @@
 """Measures fine-tuning and mask training on real SST-2 against tf-models-official, same weights.
 
-    python benchmarks/finetune.py --model_dir=MODEL --data_dir=glue_data/SST-2
+    python -m benchmarks.finetune --model_dir=MODEL --data_dir=glue_data/SST-2
 
 Every variant is a process that stays alive and trains only when it is asked to, in turn, so slow
 spells of the machine hit all of them. Before any timing their logits must agree. The first steps
 of each are not counted. Speeds count real examples, input pipeline included.
 """
-
-import os
-import sys
-
-if not __package__:
-    # Run as a script, this folder heads the search path, and its tokenize.py would hide Python's.
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 import json
 import statistics
@@ -22,11 +15,13 @@ from absl import app, flags
 
 import bert_tf  # noqa: F401
 from benchmarks import environment
-from benchmarks.finetune_worker import Setup, Trainer, Variant, define_flags
+from benchmarks.finetune import worker
+from benchmarks.finetune.worker import Setup, Trainer, Variant
 from benchmarks.trainers import TrainerWorker, check_same_model, measure, ratio
 
 FLAGS = flags.FLAGS
-define_flags()
+worker.define_flags()
+flags.adopt_module_key_flags(worker)  # for --help
 flags.DEFINE_list(
     "variants",
     [

@@ -1,4 +1,4 @@
-"""The two systems that benchmarks/pretraining.py compares, each in a process of its own."""
+"""The two systems that benchmarks.pretraining compares, each in a process of its own."""
 
 import dataclasses
 import resource
@@ -6,52 +6,20 @@ import time
 
 import numpy as np
 
-from bert_tf.packages import require_tf_models
+from benchmarks import variants
 
-_SOURCES = (("ours", "packed"), ("official", "packed"), ("official", "records"))
 PREDICTIONS = 20  # masked tokens per row, of Google's records and for the comparison of logits
 
 
-@dataclasses.dataclass(frozen=True)
-class Variant:
-    """What to measure, written SYSTEM-DATA-PRECISION[-xla], such as ours-packed-float32.
+class Variant(variants.Variant):
+    """SYSTEM-DATA-PRECISION[-xla].
 
-    Attributes:
-      name: that text.
-      system: `ours` or `official`.
-      data: `packed` rows, or Google's `records` with their padding (official only).
-      precision: `float32` or `bfloat16`.
-      xla: whether the training step is compiled by XLA.
+    Data: `packed` rows, or Google's `records` with their padding (official only).
     """
 
-    name: str
-    system: str
-    data: str
-    precision: str
-    xla: bool = False
-
-    @classmethod
-    def parse(cls, name):
-        """Returns the `Variant` called `name`.
-
-        Raises:
-          ValueError: it does not have that form, or needs tf-models-official where that is not
-            installed.
-        """
-        parts = name.split("-")
-        xla = parts[3:] == ["xla"]
-        if (
-            len(parts) != 3 + xla
-            or tuple(parts[:2]) not in _SOURCES
-            or parts[2] not in ("float32", "bfloat16")
-        ):
-            raise ValueError(
-                f"{name!r}: expected (ours-packed|official-packed|official-records)-"
-                "(float32|bfloat16)[-xla]"
-            )
-        if parts[0] == "official":
-            require_tf_models(f"variant {name}")
-        return cls(name, *parts[:3], xla)
+    SOURCES = "(?!ours-records)(ours|official)-(packed|records)"
+    PRECISIONS = ("float32", "bfloat16")
+    FORM = "(ours-packed|official-packed|official-records)-(float32|bfloat16)[-xla]"
 
 
 @dataclasses.dataclass(frozen=True)

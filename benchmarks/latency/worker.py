@@ -1,4 +1,4 @@
-"""One model of benchmarks/latency.py in a process of its own, running when it is told to."""
+"""One model of benchmarks.latency in a process of its own, running when it is told to."""
 
 import dataclasses
 import pathlib

@@ -1,4 +1,4 @@
-"""The runs of benchmarks/freezing.py: what each variant is, and its options."""
+"""The runs of benchmarks.freezing: what each variant is, and its options."""
 
 import dataclasses
 import pathlib

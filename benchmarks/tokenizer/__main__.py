@@ -1,6 +1,6 @@
 """Measures the tokenizer against BERT's algorithm in plain Python, on the same rows.
 
-    python benchmarks/tokenize.py --vocab_file=vocab.txt --data_file=SST-2/train.tsv
+    python -m benchmarks.tokenizer --vocab_file=vocab.txt --data_file=SST-2/train.tsv
 
 Both go from text to the ids of [CLS] text [SEP]. Rounds are interleaved; the times are medians.
 """
@@ -9,9 +9,10 @@ import statistics
 import sys
 import time
 
-from absl import flags
+from absl import app, flags
 
-from benchmarks import environment, plain_tokenizer
+from benchmarks import environment
+from benchmarks.tokenizer import plain
 from bert_tf.data import readers
 from bert_tf.errors import UserError
 
@@ -47,15 +48,15 @@ def main(_):
         tokenizer = BertTokenizer(FLAGS.vocab_file, FLAGS.do_lower_case)
     except UserError as e:
         sys.exit(f"error: {e}")
-    plain = plain_tokenizer.PlainTokenizer(tokenizer.vocab.ids, FLAGS.do_lower_case)
+    control = plain.PlainTokenizer(tokenizer.vocab.ids, FLAGS.do_lower_case)
     length = FLAGS.max_seq_length
 
     ids, offsets, _ = tokenizer.encode_flat(texts, max_seq_length=length)  # also the warm-up
-    expected = [plain.encode(text, max_seq_length=length)[0] for text in texts]
+    expected = [control.encode(text, max_seq_length=length)[0] for text in texts]
     equal = sum(row == ids[offsets[i] : offsets[i + 1]].tolist() for i, row in enumerate(expected))
     seconds = measure(
         {
-            "plain Python": lambda: [plain.encode(t, max_seq_length=length) for t in texts],
+            "plain Python": lambda: [control.encode(t, max_seq_length=length) for t in texts],
             "bert_tf": lambda: tokenizer.encode_flat(texts, max_seq_length=length),
         },
         FLAGS.rounds,
@@ -66,3 +67,7 @@ def main(_):
         print(f"{name:14}{value:9.3f} s  {len(texts) / value:11,.0f} rows/s")
     ratio = seconds["plain Python"] / seconds["bert_tf"]
     print(f"ratio         {ratio:9.1f} x  (medians of {FLAGS.rounds} rounds)")
+
+
+if __name__ == "__main__":
+    app.run(main)

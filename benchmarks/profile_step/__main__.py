@@ -1,18 +1,11 @@
 """Says where the time of one of our training steps on real SST-2 goes.
 
-    python benchmarks/profile_step.py --model_dir=MODEL --data_dir=glue_data/SST-2
+    python -m benchmarks.profile_step --model_dir=MODEL --data_dir=glue_data/SST-2
 
 TensorFlow's profiler times every operation while they run one at a time, so that their times add
 up; the lines of our code that made an operation, and its name, tell what it is for. The floor is
 what the matrix products alone would take at the rate they reach on this machine in the same run.
 """
-
-import os
-import sys
-
-if not __package__:
-    # Run as a script, this folder heads the search path, and its tokenize.py would hide Python's.
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 import collections
 import pathlib
@@ -24,12 +17,15 @@ import numpy as np
 from absl import app, flags
 
 import bert_tf  # noqa: F401
-from benchmarks import environment, finetune_worker, step_trace
-from benchmarks.finetune_worker import Setup, Variant, define_flags
+from benchmarks import environment
+from benchmarks.finetune import worker
+from benchmarks.finetune.worker import Setup, Trainer, Variant
+from benchmarks.profile_step import trace
 
 FLAGS = flags.FLAGS
-define_flags()
-flags.DEFINE_string("variant", "ours-bucketed-float32", "As in benchmarks/finetune.py.")
+worker.define_flags()
+flags.adopt_module_key_flags(worker)  # for --help
+flags.DEFINE_string("variant", "ours-bucketed-float32", "As in benchmarks.finetune.")
 flags.DEFINE_integer("steps", 20, "Steps to profile.", lower_bound=1)
 
 
@@ -37,9 +33,7 @@ def make_step(tf, trainer):
     """Returns (traced training step, its batches): real ones, the mix of the whole run."""
     from bert_tf.data.pipeline import make_dataset
 
-    plan = finetune_worker.sample_plan(
-        trainer.plan, trainer.store.lengths, FLAGS.steps, [FLAGS.seed]
-    )
+    plan = worker.sample_plan(trainer.plan, trainer.store.lengths, FLAGS.steps, [FLAGS.seed])
     batches = list(make_dataset(trainer.store, plan, pad_to=trainer.variant.pad_to))
     spec = make_dataset(trainer.store, plan).element_spec
 
@@ -105,11 +99,11 @@ def profile(tf, step, batches, table):
         run(step, batches)
         tf.profiler.experimental.stop()
         (path,) = pathlib.Path(folder).rglob("*.xplane.pb")
-        times = step_trace.operation_seconds(path)
-    by_code = step_trace.groups_by_code(step.graph, table)
+        times = trace.operation_seconds(path)
+    by_code = trace.groups_by_code(step.graph, table)
     groups = collections.Counter()
     for operation, seconds in times.items():
-        groups[step_trace.group_of(operation, by_code)] += seconds / len(batches)
+        groups[trace.group_of(operation, by_code)] += seconds / len(batches)
     return groups
 
 
@@ -128,7 +122,7 @@ def main(argv):
             FLAGS.batch_size,
             FLAGS.seed,
         )
-        trainer = finetune_worker.Trainer(setup, variant)
+        trainer = Trainer(setup, variant)
     step, batches = make_step(tf, trainer)
     run(step, batches)
     wall, cpu = run(step, batches)

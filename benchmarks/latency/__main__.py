@@ -1,6 +1,6 @@
 """Measures models side by side: size, operations, memory, latency and throughput.
 
-    python benchmarks/latency.py --models=dense=FOLDER,50%=FOLDER,75%=FOLDER --png=latency.png
+    python -m benchmarks.latency --models=dense=FOLDER,50%=FOLDER,75%=FOLDER --png=latency.png
 
 Every model is a process that stays alive and runs only when it is asked to, in turn, so slow
 spells of the machine hit all of them; ratios are medians over the rounds. What runs is what a user
@@ -9,23 +9,18 @@ function. Tokens are random, without padding. Memory is what the process grew by
 model to the last call.
 """
 
-import os
-import sys
-
-if not __package__:
-    # Run as a script, this folder heads the search path, and its tokenize.py would hide Python's.
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
 import itertools
 import json
 import statistics
+import sys
 
 import numpy as np
 from absl import app, flags
 
 import bert_tf  # noqa: F401
-from benchmarks import environment, latency_report
-from benchmarks.latency_worker import Setup, serve
+from benchmarks import environment
+from benchmarks.latency import report
+from benchmarks.latency.worker import Setup, serve
 from benchmarks.worker import Worker
 from bert_tf.errors import UserError
 
@@ -48,7 +43,7 @@ class ModelWorker(Worker):
     """A model's process, seen from the parent.
 
     Attributes:
-      description: what `latency_worker.describe` returns.
+      description: what `worker.describe` returns.
     """
 
     def __init__(self, setup, name, folder):
@@ -154,10 +149,10 @@ def main(argv):
         f" {FLAGS.threads or 'all'} threads, {FLAGS.rounds} rounds of"
         f" {FLAGS.turn_seconds:g} s for each model and shape\n"
     )
-    print(latency_report.size_table(sizes) + "\n")
-    print(latency_report.latency_table(latency))
+    print(report.size_table(sizes) + "\n")
+    print(report.latency_table(latency))
     if FLAGS.png:
-        latency_report.save_image(FLAGS.png, sizes, latency)
+        report.save_image(FLAGS.png, sizes, latency)
     if FLAGS.json:
         shapes = {f"{batch}x{length}": figures for (batch, length), figures in latency.items()}
         with open(FLAGS.json, "w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""What data of growing size cost to make: for benchmarks/pretraining.py --experiment=growth."""
+"""What data of growing size cost to make: for benchmarks.pretraining --experiment=growth."""
 
 import json
 import resource

@@ -1,6 +1,6 @@
 """BERT's tokenisation as plain Python, one character at a time.
 
-The control of benchmarks/tokenize.py and the oracle of the tokenizer's tests: the same rules as
+The control of benchmarks.tokenizer and the oracle of the tokenizer's tests: the same rules as
 bert_tf.tokenization, without TensorFlow and without any shortcut.
 """
 

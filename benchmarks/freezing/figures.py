@@ -1,9 +1,9 @@
-"""What one run of benchmarks/freezing.py took and reached."""
+"""What one run of benchmarks.freezing took and reached."""
 
 import dataclasses
 import statistics
 
-from benchmarks.freezing_forward import state_name
+from benchmarks.freezing.forward import state_name
 
 TIMES = ("forward", "backward", "tracing", "evaluation", "checkpoints", "other")
 CACHE_TIMES = ("read", "compute", "write")

@@ -1,11 +1,11 @@
-"""What benchmarks/freezing.py measured of its variants, as tables and as a picture."""
+"""What benchmarks.freezing measured of its variants, as tables and as a picture."""
 
 import statistics
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from benchmarks.freezing_figures import CACHE_TIMES, TIMES, cell, median, medians
+from benchmarks.freezing.figures import CACHE_TIMES, TIMES, cell, median, medians
 
 _DPI = 120
 _MIN_STEPS = 10  # of a phase whose step time is worth a line

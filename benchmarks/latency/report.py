@@ -1,4 +1,4 @@
-"""What benchmarks/latency.py measured, as tables and as a picture."""
+"""What benchmarks.latency measured, as tables and as a picture."""
 
 from matplotlib.figure import Figure
 
@@ -9,7 +9,7 @@ def size_table(sizes):
     """Markdown: what needs no clock, with shares of the first model's.
 
     Args:
-      sizes: {name: dict of `latency_worker.describe`, and `memory` in bytes}.
+      sizes: {name: dict of `worker.describe`, and `memory` in bytes}.
     """
     first = next(iter(sizes.values()))
     lengths = list(first["flops"])

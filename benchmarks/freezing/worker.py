@@ -1,4 +1,4 @@
-"""One training of benchmarks/freezing.py in a process of its own, run_classifier.py's code path."""
+"""One training of benchmarks.freezing in a process of its own, run_classifier.py's code path."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""One variant of benchmarks/finetune.py in a process of its own, training when it is told to."""
+"""One variant of benchmarks.finetune in a process of its own, training when it is told to."""
 
 import dataclasses
 import resource
@@ -7,10 +7,9 @@ import time
 import numpy as np
 from absl import flags
 
-from bert_tf.packages import require_tf_models
+from benchmarks import variants
 
 MAX_SEQ_LENGTH = 128
-SYSTEMS = ("ours", "official", "masked", "frozen")
 
 
 def define_flags():
@@ -23,47 +22,21 @@ def define_flags():
     flags.mark_flags_as_required(["model_dir", "data_dir"])
 
 
-@dataclasses.dataclass(frozen=True)
-class Variant:
-    """What to measure, written SYSTEM-LENGTH-PRECISION[-xla], such as ours-bucketed-float32.
+class Variant(variants.Variant):
+    """SYSTEM-LENGTH-PRECISION[-xla].
 
-    Attributes:
-      name: that text.
-      system: `ours`, `official`, or ours with masks on a thin factorisation of the same model:
-        `masked` trains weights and masks, `frozen` masks alone.
-      pad_to: length of every batch; None pads batches built by length to their longest example.
-      precision: `float32`, `bfloat16` or `float16`.
-      xla: whether the training step is compiled by XLA.
+    System: `ours`, `official`, or ours with masks on a thin factorisation of the same model:
+    `masked` trains weights and masks, `frozen` masks alone.
     """
 
-    name: str
-    system: str
-    pad_to: int | None
-    precision: str
-    xla: bool = False
+    SOURCES = r"(ours|official|masked|frozen)-(bucketed|\d+)"
+    PRECISIONS = ("float32", "bfloat16", "float16")
+    FORM = "(ours|official|masked|frozen)-(bucketed|LENGTH)-PRECISION[-xla]"
 
-    @classmethod
-    def parse(cls, name):
-        """Returns the `Variant` called `name`.
-
-        Raises:
-          ValueError: it does not have that form, or needs tf-models-official where that is not
-            installed.
-        """
-        system, length, precision, *rest = [*name.split("-"), "", ""][: max(3, name.count("-") + 1)]
-        if (
-            system not in SYSTEMS
-            or not (length == "bucketed" or length.isdecimal())
-            or precision not in ("float32", "bfloat16", "float16")
-            or rest not in ([], ["xla"])
-        ):
-            raise ValueError(
-                f"{name!r}: expected ({'|'.join(SYSTEMS)})-(bucketed|LENGTH)-PRECISION[-xla]"
-            )
-        if system == "official":
-            require_tf_models(f"variant {name}")
-        pad_to = None if length == "bucketed" else int(length)
-        return cls(name, system, pad_to, precision, bool(rest))
+    @property
+    def pad_to(self):
+        """Length of every batch; None pads batches built by length to their longest example."""
+        return None if self.data == "bucketed" else int(self.data)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Measures masked-LM pre-training against tf-models-official: same text, shape, weights, precision.
 
-    python benchmarks/pretraining.py --input_file=corpus.txt --vocab_file=vocab.txt \\
+    python -m benchmarks.pretraining --input_file=corpus.txt --vocab_file=vocab.txt \\
         --work_dir=runs/pretraining
 
 Every variant is a process that stays alive and trains only when it is asked to, in turn, so slow
@@ -9,29 +9,24 @@ rows; the control reads Google's TFRecords of the same text, as its users do, or
 our packed and masked rows. Speeds count tokens that are not padding, input pipeline included; no
 variant predicts the next sentence.
 
-    python benchmarks/pretraining.py --experiment=growth ... --sizes_mb=2,20,200
+    python -m benchmarks.pretraining --experiment=growth ... --sizes_mb=2,20,200
 
 makes data of a text that is repeated until it has these sizes, then trains on each of them in turn:
 seconds per token and peak memory of both programs.
 """
 
-import os
-import sys
-
-if not __package__:
-    # Run as a script, this folder heads the search path, and its tokenize.py would hide Python's.
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
 import json
 import pathlib
 import statistics
 import subprocess
+import sys
 
 from absl import app, flags
 
 import bert_tf  # noqa: F401
-from benchmarks import environment, pretraining_growth
-from benchmarks.pretraining_worker import PREDICTIONS, Setup, Variant, make_trainer
+from benchmarks import environment
+from benchmarks.pretraining import growth
+from benchmarks.pretraining.worker import PREDICTIONS, Setup, Variant, make_trainer
 from benchmarks.trainers import TrainerWorker, check_same_model, measure, ratio
 
 FLAGS = flags.FLAGS
@@ -55,7 +50,7 @@ flags.DEFINE_float("round_seconds", 10, "Length of a turn; at least 4 updates.")
 flags.DEFINE_string("json", None, "Write all figures to this file.")
 flags.mark_flags_as_required(["input_file", "vocab_file", "work_dir"])
 
-_CREATE = pathlib.Path(__file__).resolve().parents[1] / "create_pretraining_data.py"
+_CREATE = pathlib.Path(__file__).resolve().parents[2] / "create_pretraining_data.py"
 
 
 def packed_rows(input_file, folder):
@@ -133,14 +128,14 @@ def compare_sizes(folder):
     variant = Variant.parse("ours-packed-float32")
     made, workers = {}, []
     for size in map(int, FLAGS.sizes_mb):
-        text = pretraining_growth.repeat_text(FLAGS.input_file, folder / f"{size}mb.txt", size)
+        text = growth.repeat_text(FLAGS.input_file, folder / f"{size}mb.txt", size)
         rows = folder / f"rows-{size}mb"
-        made[f"{size} MB"] = pretraining_growth.timed_creation(
+        made[f"{size} MB"] = growth.timed_creation(
             rows, lambda text=text, rows=rows: packed_rows(text, rows)
         )
         workers.append(TrainerWorker(f"{size} MB", make_trainer, setup_of(rows), variant))
     rounds = measure(workers, FLAGS.rounds, FLAGS.round_seconds, "tokens")
-    print(pretraining_growth.creation_table(made) + "\n")
+    print(growth.creation_table(made) + "\n")
     print(table(rounds))
     return {"creation": made, "rounds": rounds}
 

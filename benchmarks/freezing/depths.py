@@ -1,10 +1,10 @@
-"""What benchmarks/freezing.py measured for each number of frozen layers."""
+"""What benchmarks.freezing measured for each number of frozen layers."""
 
 import statistics
 
 from matplotlib.figure import Figure
 
-from benchmarks.freezing_figures import cell
+from benchmarks.freezing.figures import cell
 
 _DPI = 120
 _LEFT_OUT = ("precision", "recall")  # f1 says enough

@@ -61,11 +61,12 @@ def _measure(options, states):
     from bert_tf.classification import program
     from bert_tf.data.pipeline import make_dataset
     from bert_tf.freezing import freeze
+    from bert_tf.training.rhythm import Updates
 
     job = job_lib.prepare(options, *job_lib.start(options))
     job_lib.build_model(job)
     plan = program.make_plan(job)
-    job_lib.compile_model(job, plan.steps)
+    job_lib.compile_model(job, Updates(plan.steps))
     batches = make_dataset(job.data.train, plan, pad_to=job.data.pad_to).take(_BATCHES)
     shares = {}
     for frozen_layers, cached in states:

@@ -1,0 +1,1 @@
+"""Freezing against full fine-tuning."""

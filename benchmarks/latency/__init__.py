@@ -1,0 +1,1 @@
+"""Models side by side: size, memory, latency and throughput."""

@@ -1,0 +1,1 @@
+"""Pre-training against tf-models-official, and on data of growing size."""

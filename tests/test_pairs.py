@@ -1,0 +1,147 @@
+"""Each pair of levers, and each lever on each kind of model: what docs/levers.md says of it."""
+
+import functools
+import itertools
+
+import pytest
+
+from bert_tf.checkpoints.model_folder import load_model, save_model_folder
+from bert_tf.errors import UserError
+from bert_tf.pruning.factorization import compress, factorize
+from tests import tiny
+
+PAGE = tiny.ROOT / "docs" / "levers.md"
+FLAGS = {
+    "do_train": True,
+    "do_eval": True,
+    "task_name": "sst-2",
+    "max_seq_length": 16,
+    "train_batch_size": 8,
+    "learning_rate": 1e-3,
+    "eval_batch_size": 32,
+    "save_checkpoints_steps": 2,
+    "log_steps": 1,
+}
+DEEP = {"num_hidden_layers": 2}
+EPOCHS, STEPS, KILLED_AT = 1.5, 6, 5
+REFUSED = "cannot go with mask training, which counts on its gates to the end"
+LEVERS = {
+    "masks": {"target_sparsity": 0.3, "alpha_learning_rate": 20.0, "learning_rate_warmup": 2},
+    "teacher": {"teacher_model_dir": "teacher"},
+    "`--freeze_layers` and cache": {"freeze_layers": 1, "activation_cache": "memory"},
+    "AutoFreeze and cache": {
+        "freeze_policy": "autofreeze",
+        "num_intervals": 3,
+        "activation_cache": "disk",
+    },
+    "`--budget`": {"budget": f"{STEPS}steps"},
+}
+# What a run with the lever tells that no other does: tags of TensorBoard, keys of results.json.
+SEEN = {
+    "masks": {"expected_sparsity", "sparsity_if_removed"},
+    "teacher": {"distillation_loss"},
+    "`--freeze_layers` and cache": {"freezing"},
+    "AutoFreeze and cache": {"freezing", "freezing/frozen_layers"},
+    "`--budget`": {"budget", "elapsed_share"},
+}
+
+
+def tables():
+    """The tables of the page: [{(row, column): cell}] of the cells that are not empty."""
+    found = []
+    for block in PAGE.read_text(encoding="utf-8").split("\n\n"):
+        if not block.startswith("|"):
+            continue
+        header, _, *rows = (
+            [cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()
+        )
+        cells = {(row[0], column): cell for row in rows
+                 for column, cell in zip(header[1:], row[1:], strict=True)}  # fmt: skip
+        found.append({key: cell for key, cell in cells.items() if cell})
+    return found
+
+
+PAIRS, MODELS = tables()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def eagerly():
+    with tiny.eagerly():
+        yield
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """Folders of models, teacher and data."""
+    root = tmp_path_factory.mktemp("pairs")
+    folders = {
+        "dense": tiny.make_model(root / "dense", **DEEP),
+        "pre-LN": tiny.make_model(root / "pre", **DEEP, extra={"norm_position": "pre"}),
+        "teacher": tiny.make_classifier(root / "teacher", ["0", "1"], {"task_name": "sst-2"}),
+        "data": tiny.make_sst2(root / "sst2", train=32),
+        "features": root / "features",
+    }
+    for name, start, made in (
+        ("factorised", "dense", factorize),
+        ("compact", "dense", functools.partial(compress, target_sparsity=0.5)),
+        ("pre-LN, factorised", "pre-LN", factorize),
+    ):
+        source = load_model(folders[start])
+        config, arrays, _ = made(source.config, source.arrays)
+        save_model_folder(root / name, config, arrays, source.vocab_file)
+        folders[name] = root / name
+    return folders
+
+
+def flags_of(inputs, model, *levers):
+    """Flags of a run with these levers that starts from that kind of model."""
+    masks = "masks" in levers
+    if masks:
+        model = {"dense": "factorised", "pre-LN": "pre-LN, factorised"}.get(model, model)
+    flags = {**FLAGS, "model_dir": inputs[model], "data_dir": inputs["data"]}
+    flags["feature_dir"] = inputs["features"]
+    if model in ("factorised", "compact"):
+        flags["factorized"] = not masks
+    if "`--budget`" not in levers:
+        flags["num_train_epochs"] = EPOCHS
+    for lever in levers:
+        flags |= LEVERS[lever]
+    if "teacher" in levers:
+        flags["teacher_model_dir"] = inputs["teacher"]
+    return flags
+
+
+def check(flags, levers, folder):
+    """It trains, goes on after a kill to the same end, and reports each lever."""
+    cached = flags.get("activation_cache", "off") != "off"  # what is read anew rounds otherwise
+    results = tiny.check_resume(flags, folder, KILLED_AT, atol=1e-4 if cached else 0.0)
+    assert results["global_step"] == STEPS
+    scalars, _ = tiny.read_events(folder / "resumed")
+    for lever in levers:
+        assert SEEN[lever] <= {*results, *scalars}, lever
+
+
+def test_the_tables_are_complete_and_say_the_same_both_ways():
+    freezing = {name for name in LEVERS if "cache" in name}
+    expected = {pair for pair in itertools.permutations(LEVERS, 2) if set(pair) != freezing}
+    assert set(PAIRS) == expected
+    assert all(PAIRS[b, a] == cell for (a, b), cell in PAIRS.items())
+    assert set(MODELS) == set(itertools.product(LEVERS, ["pre-LN", "factorised", "compact"]))
+
+
+@pytest.mark.parametrize(
+    "pair", [pair for pair in itertools.combinations(LEVERS, 2) if pair in PAIRS]
+)
+def test_a_pair_of_levers_does_as_the_table_says(pair, inputs, tmp_path):
+    flags = flags_of(inputs, "dense", *pair)
+    if PAIRS[pair] == "yes":
+        return check(flags, pair, tmp_path)
+    with pytest.raises(UserError, match=REFUSED):
+        tiny.run(**flags, output_dir=tmp_path)
+    assert REFUSED in " ".join(PAGE.read_text(encoding="utf-8").split())
+
+
+@pytest.mark.parametrize(("lever", "model"), MODELS)
+def test_a_lever_starts_from_each_model(lever, model, inputs, tmp_path):
+    assert MODELS[lever, model] == "yes"
+    check(flags_of(inputs, model, lever), [lever], tmp_path)

@@ -107,11 +107,12 @@ def main():
         )
         # One for all jobs: the collectives of a second one would collide with the first one's.
         mirrored = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(count)])
-    for job in jobs:
-        if "age" in job:
-            run_pretraining_job(job)
-        else:
-            run_job(job, mirrored)
+    with tiny.without_pictures():
+        for job in jobs:
+            if "age" in job:
+                run_pretraining_job(job)
+            else:
+                run_job(job, mirrored)
 
 
 if __name__ == "__main__":

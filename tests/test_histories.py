@@ -24,7 +24,7 @@ STEPS = 8
 
 @pytest.fixture(scope="module", autouse=True)
 def eagerly():
-    with tiny.eagerly():
+    with tiny.eagerly(), tiny.without_pictures():
         yield
 
 

@@ -44,7 +44,7 @@ LEVERS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def eagerly():
-    with tiny.eagerly():
+    with tiny.eagerly(), tiny.without_pictures():
         yield
 
 

@@ -9,7 +9,7 @@ from bert_tf import classification, pretraining
 from bert_tf.errors import UserError
 from tests import tiny
 from tests.test_output_folders import classifier
-from tests.test_resume import Killed, assert_same_run
+from tests.test_resume import Killed
 
 FINE_TUNING = {
     "do_train": True, "do_eval": True, "task_name": "sst-2", "max_seq_length": 16,
@@ -78,12 +78,12 @@ def test_a_moved_fine_tuning_run_goes_on_and_serves(here):
     there = moved(here)
     flags = fine_tuning(there, teacher_model_dir=there / "teacher")
     assert tiny.run(**flags)["global_step"] == 5
-    assert_same_run(there / "run", there / "unbroken")
+    tiny.assert_same_run(there / "run", there / "unbroken")
     again = there.parent / "again"
     shutil.move(there, again)
     flags = fine_tuning(again, teacher_model_dir=again / "teacher")
     assert tiny.run(**flags)["global_step"] == 5  # a finished one, too
-    assert_same_run(again / "run", again / "unbroken")
+    tiny.assert_same_run(again / "run", again / "unbroken")
     results = json.loads((again / "run" / "results.json").read_text())
     use = {"do_eval": True, "data_dir": again / "sst2", "model_dir": again / "run"}
     assert tiny.run(**use, output_dir=again / "eval")["metrics"] == results["metrics"]

@@ -61,19 +61,6 @@ def unbroken_here(inputs, eagerly, tmp_path_factory):
     return folder
 
 
-def results_of(folder):
-    return json.loads((folder / "results.json").read_text())
-
-
-def assert_same_run(found, expected):
-    tiny.assert_same_bits(tiny.arrays_of(found), tiny.arrays_of(expected))
-    tiny.assert_same_bits(tiny.arrays_of(found / "best"), tiny.arrays_of(expected / "best"))
-    assert (found / "eval_results.txt").read_text() == (expected / "eval_results.txt").read_text()
-    ours, theirs = results_of(found), results_of(expected)
-    for key in ("metrics", "metrics_step", "best", "global_step", "epochs", "stop_reason"):
-        assert ours[key] == theirs[key], key
-
-
 def state_of(folder):
     path = folder / "training_state.json"
     return json.loads(path.read_text()) if path.exists() else {"step": 0}
@@ -105,7 +92,7 @@ def test_kill_minus_nine_and_the_same_command_again(inputs, unbroken, tmp_path):
     done = tiny.run_script(**flags, output_dir=tmp_path / "run")
     assert done.returncode == 0, done.stderr[-3000:]
     assert f"going on from step {reached} of {STEPS}" in done.stderr
-    assert_same_run(tmp_path / "run", unbroken)
+    tiny.assert_same_run(tmp_path / "run", unbroken)
 
 
 @pytest.mark.slow
@@ -114,7 +101,7 @@ def test_killed_again_and_again(inputs, unbroken, tmp_path):
     for step in (2, 4, 6):
         kill_at(tmp_path / "run", step, flags)
     tiny.run_script(**flags, output_dir=tmp_path / "run")
-    assert_same_run(tmp_path / "run", unbroken)
+    tiny.assert_same_run(tmp_path / "run", unbroken)
 
 
 @pytest.fixture
@@ -168,7 +155,7 @@ def test_killed_at_unpleasant_moments(
         tiny.run(**FLAGS, **inputs, output_dir=tmp_path)
     monkeypatch.undo()
     tiny.run(**FLAGS, **inputs, output_dir=tmp_path)
-    assert_same_run(tmp_path, unbroken_here)
+    tiny.assert_same_run(tmp_path, unbroken_here)
 
 
 def test_killed_between_the_checkpoint_and_the_state_file(
@@ -189,7 +176,7 @@ def test_killed_between_the_checkpoint_and_the_state_file(
     monkeypatch.undo()
     assert state_of(tmp_path)["step"] == 4
     tiny.run(**FLAGS, **inputs, output_dir=tmp_path)
-    assert_same_run(tmp_path, unbroken_here)
+    tiny.assert_same_run(tmp_path, unbroken_here)
     kept = {path.name.split(".")[0] for path in (tmp_path / "checkpoints").iterdir()}
     assert kept == {"state-10"}
 
@@ -217,4 +204,4 @@ def test_other_optimizers_and_the_loss_scale_go_on_too(
         tiny.run(**flags, output_dir=tmp_path / "run")
     monkeypatch.undo()
     tiny.run(**flags, output_dir=tmp_path / "run")
-    assert_same_run(tmp_path / "run", tmp_path / "unbroken")
+    tiny.assert_same_run(tmp_path / "run", tmp_path / "unbroken")

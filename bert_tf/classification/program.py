@@ -166,9 +166,6 @@ def _multiple(job):
 
 def _final_model(job, result):
     """Saves the trained model, the best one if that is kept; returns its (metrics, step)."""
-    if not job.chief or not result.leaves_model:
-        # The checkpoint goes on; a model would look finished.
-        return result.metrics, result.step
 
     def load(best):
         assign_arrays(job.model.model_weights, best.arrays, best.source)
@@ -179,7 +176,8 @@ def _final_model(job, result):
         result,
         load if job.options.keep_best else None,
         save=functools.partial(_save, job, job.output_dir),
-        arrays=functools.partial(_arrays, job.model),
+        arrays=job.model.arrays,
+        chief=job.chief,
     )
 
 
@@ -228,12 +226,8 @@ def _save(job, folder):
         "do_lower_case": job.data.do_lower_case,
         "global_step": int(job.model.global_step.numpy()),
     }
-    arrays, vocab_file = _arrays(job.model), job.source.vocab_file
-    save_model_folder(folder, job.source.config, arrays, vocab_file, task)
-
-
-def _arrays(model):
-    return {v.name.split(":")[0]: v.numpy() for v in model.model_weights}
+    source = job.source
+    save_model_folder(folder, source.config, job.model.arrays(), source.vocab_file, task)
 
 
 def _count_parameters(model):

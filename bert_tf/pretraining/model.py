@@ -135,8 +135,8 @@ class MaskedLanguageModel(UpdatedModel):
     def arrays(self):
         """Returns {Google name: float32 array} of encoder and heads, the vocabulary's true size."""
         size = self.config.vocab_size
-        values = {v.name.split(":")[0]: v.numpy() for v in self.model_weights}
-        return {name: x[:size] if name in _PADDED else x for name, x in values.items()}
+        values = super().arrays().items()
+        return {name: x[:size] if name in _PADDED else x for name, x in values}
 
     def load(self, arrays, source, left=None, remarks=()):
         """Takes the weights of `arrays`, see `assign_arrays`; heads that are missing stay.

@@ -159,15 +159,13 @@ class _Training:
 
     def _final_model(self, result):
         """Saves the trained model, the best one if that is kept; returns its (metrics, step)."""
-        if not self.chief or not result.leaves_model:
-            # The checkpoint goes on; a model would look finished.
-            return result.metrics, result.step
         return write_final_model(
             self.output_dir,
             result,
             self._load if self.options.keep_best else None,
             save=functools.partial(self._save, self.output_dir),
             arrays=self.model.arrays,
+            chief=self.chief,
         )
 
     def _load(self, best):

@@ -84,8 +84,10 @@ def raise_if_diverged(result):
         )
 
 
-def write_final_model(output_dir, result, load, save, arrays):
+def write_final_model(output_dir, result, load, save, arrays, chief):
     """Writes the final model of a run, and `eval_results.txt` if it was evaluated.
+
+    A run that goes on with its checkpoint leaves none: it would look finished.
 
     What was measured on another model in that folder is removed first: a kill may leave a model
     without metrics, never one with those of another.
@@ -97,11 +99,14 @@ def write_final_model(output_dir, result, load, save, arrays):
         final ones; None keeps those of the end.
       save: callable () that writes the model to output_dir.
       arrays: callable () -> {Google name: array} of the model.
+      chief: whether this process writes the files.
 
     Returns:
       ({split: {metric: value}}, step) of the weights that were written.
     """
     metrics, step = result.metrics, result.step
+    if not (chief and result.leaves_model):
+        return metrics, step
     if load and result.best:
         metrics, step = result.best["metrics"], result.best["step"]
         load(load_model(output_dir / "best"))

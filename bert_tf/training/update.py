@@ -113,6 +113,10 @@ class UpdatedModel(keras.Model):
         """The variables that a checkpoint of the model has, trained or not."""
         raise NotImplementedError
 
+    def arrays(self):
+        """Returns {Google name: float32 array} of `model_weights`."""
+        return {v.name.split(":")[0]: v.numpy() for v in self.model_weights}
+
     @property
     def trained_weights(self):
         """The variables that the optimizer updates: neither frozen ones nor a lever's, or none."""

@@ -2,9 +2,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bert_tf.checkpoints.model_folder import load_model
+from bert_tf.data import inputs
 from bert_tf.data.features import FeatureStore
 from bert_tf.data.tfrecord import read_tfrecord, write_tfrecord
 from bert_tf.errors import UserError
+from tests import tiny
 
 GOOD = {
     "input_ids": [2, 7, 3, 9, 3, 0],
@@ -130,3 +133,16 @@ def test_too_long_examples_and_unwritable_files(tmp_path, make_store):
     with pytest.raises(UserError, match="cannot write"):
         write_tfrecord(make_store([3]), tmp_path / "file" / "a.tf_record", 8)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("write", [True, False])
+def test_one_process_of_a_run_writes_the_files(write, tmp_path):
+    source = load_model(tiny.make_model(tmp_path / "model"))
+    options = tiny.options(
+        do_train=True, task_name="sst-2", data_dir=tiny.make_sst2(tmp_path / "sst2"),
+        max_seq_length=16, write_tfrecord=True, output_dir=tmp_path / "run",
+    )  # fmt: skip
+    (tmp_path / "run").mkdir()
+    task = inputs.task_of(options, source)
+    inputs.build(options, source, task, tmp_path / "run", write=write)
+    assert (tmp_path / "run" / "train.tf_record").exists() == write

@@ -3,10 +3,7 @@
 import fcntl
 import json
 import os
-import pathlib
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -188,18 +185,15 @@ def test_autofreeze_is_the_same_with_a_cache(finished):
     assert steps == [(3, 0), (6, 1), (9, 2)], "or it tests less"
 
 
-@pytest.mark.parametrize(
-    ("policy", "mode"), [(AUTOFREEZE, "off"), (AUTOFREEZE, "disk"), (SCHEDULE, "disk")]
-)
-def test_a_killed_run_goes_on_to_the_same_end(policy, mode, run, finished, tmp_path, monkeypatch):
-    flags = {**policy, "activation_cache": mode}
+def test_a_killed_run_goes_on_to_the_same_end(run, finished, tmp_path, monkeypatch):
+    flags = {**SCHEDULE, "activation_cache": "disk"}
     with monkeypatch.context() as patch, pytest.raises(Killed):
         kill_after_saving(patch)
         run(tmp_path, **flags)
     assert json.loads((tmp_path / "training_state.json").read_text())["step"] == KILLED_AT
-    assert bool(list(tmp_path.glob("activations/*.data"))) == (mode == "disk")
+    assert list(tmp_path.glob("activations/*.data"))
     run(tmp_path, **flags)
-    assert_same_bits(tmp_path, finished(policy, mode))
+    assert_same_bits(tmp_path, finished(SCHEDULE, "disk"))
     assert list(tmp_path.glob("activations/*")) == []
 
 
@@ -207,6 +201,7 @@ def test_a_killed_run_goes_on_with_another_cache(run, uncached, tmp_path, monkey
     with monkeypatch.context() as patch, pytest.raises(Killed):
         kill_after_saving(patch)
         run(tmp_path, **SCHEDULE)
+    assert not list(tmp_path.glob("activations/*.data"))
     run(tmp_path, **SCHEDULE, activation_cache="memory")
     assert_same_run(tmp_path, uncached)
 
@@ -287,61 +282,26 @@ def test_other_optimizers_and_precisions_freeze_and_go_on(changes, run, tmp_path
     assert_same_bits(tmp_path / "run", tmp_path / "unbroken")
 
 
-@pytest.fixture(scope="module")
-def compiled(inputs, tmp_path_factory):
-    """Runs a list of (name, what tests/distributed_jobs.py takes) in a process of its own."""
-    root = tmp_path_factory.mktemp("jobs")
-    model = tiny.make_model(
-        root / "model",
-        num_hidden_layers=2,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-    )
+@pytest.mark.slow
+def test_kill_minus_nine(inputs, tmp_path):
+    dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     options = {
         **FLAGS,
         **inputs,
         **AUTOFREEZE,
-        "model_dir": model,
+        "model_dir": tiny.make_model(tmp_path / "model", num_hidden_layers=2, **dropout),
         "learning_rate": 3e-3,
         "seed": 0,  # the lower layer freezes at update 6
         "save_checkpoints_steps": 7,
         "activation_cache": "disk",
     }
 
-    def job(name, devices=1, **changes):
-        flags = {**options, "output_dir": root / name}
-        flags = {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in flags.items()}
-        return {"options": flags, "weights": str(root / f"{name}.npz"), "devices": devices,
-                "dropout": False, **changes}  # fmt: skip
+    def job(name, **changes):
+        flags = {**options, "output_dir": tmp_path / name}
+        return {"options": flags, "weights": tmp_path / f"{name}.npz", **changes}
 
-    def run_jobs(*jobs, status=0):
-        (root / "jobs.json").write_text(json.dumps([job(**changes) for changes in jobs]))
-        script = str(tiny.ROOT / "tests" / "distributed_jobs.py")
-        done = subprocess.run(
-            [sys.executable, script, str(root / "jobs.json")],
-            env=tiny.environment(), capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
-        assert done.returncode == status, done.stderr[-3000:]
-        return root
-
-    return run_jobs
-
-
-def test_two_devices_freeze_like_one(compiled):
-    root = compiled({"name": "one"}, {"name": "two", "devices": 2})
-    one, two = root / "one", root / "two"
-    with np.load(root / "two.npz") as found, np.load(root / "one.npz") as expected:
-        for key in expected.files:
-            np.testing.assert_allclose(found[key], expected[key], rtol=0, atol=1e-4, err_msg=key)
-    assert_same_run(two, one, atol=1e-4)
-    assert decisions(one)[-1]["frozen"] > 0, "a test of nothing"
-    for mine, theirs in zip(decisions(two), decisions(one), strict=True):
-        np.testing.assert_allclose(mine["norms"], theirs["norms"], rtol=1e-3)
-
-
-@pytest.mark.slow
-def test_kill_minus_nine(compiled):
-    compiled({"name": "unbroken"}, {"name": "killed", "kill_at": 8}, status=-signal.SIGKILL)
-    root = compiled({"name": "killed"})
-    assert_same_bits(root / "killed", root / "unbroken")
-    assert list(root.glob("*/activations/*")) == []
+    jobs = [job("unbroken"), job("killed", kill_at=8)]
+    tiny.run_jobs(jobs, tmp_path / "jobs.json", status=-signal.SIGKILL)
+    tiny.run_jobs([job("killed")], tmp_path / "jobs.json")
+    assert_same_bits(tmp_path / "killed", tmp_path / "unbroken")
+    assert list(tmp_path.glob("*/activations/*")) == []

@@ -5,12 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from bert_tf import classification
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.errors import UserError
 from bert_tf.pruning import factorization
 from tests import tiny
-from tests.killer import Killed, KilledBefore
 
 FLAGS = {
     "do_train": True,
@@ -31,7 +29,7 @@ FLAGS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def eagerly():
-    with tiny.eagerly():
+    with tiny.eagerly(), tiny.without_pictures():
         yield
 
 
@@ -65,11 +63,7 @@ def test_gates_of_frozen_layers_stay_and_count(folders):
 
 def test_a_killed_run_ends_as_the_unbroken_one(folders, tmp_path):
     root, flags = folders
-    options = tiny.options(**flags, output_dir=tmp_path)
-    with pytest.raises(Killed):
-        classification.run(options, [KilledBefore(7)])
-    classification.run(options)
-    tiny.assert_same_bits(tiny.arrays_of(tmp_path), tiny.arrays_of(root / "whole"))
+    tiny.check_resume(flags, tmp_path, at=7, unbroken=root / "whole")
 
 
 def test_what_is_frozen_may_come_from_a_cache(folders, tmp_path):

@@ -36,7 +36,7 @@ MASKS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def eagerly():
-    with tiny.eagerly():
+    with tiny.eagerly(), tiny.without_pictures():
         yield
 
 
@@ -82,7 +82,7 @@ def test_frozen_weights_stay_and_masks_move(folders, frozen):
 
 def test_expected_sparsity_follows_the_target(folders):
     flags = {**MASKS, "alpha_learning_rate": 10.0, "lambda_learning_rate": 10.0}
-    flags |= {"num_train_epochs": 12.0, "target_sparsity_warmup": 40}
+    flags |= {"num_train_epochs": 12.0, "target_sparsity_warmup": 40, "save_checkpoints_steps": 60}
     events, _ = tiny.read_events(train(folders, "tracking", learning_rate=0.0, **flags))
     last = {tag: values[-1][1] for tag, values in events.items()}
     assert last["target_sparsity"] == 0.5
@@ -101,43 +101,10 @@ def test_the_masked_model_is_evaluated_as_it_was_trained(folders, together):
     assert json.loads((again / "results.json").read_text())["metrics"] == results["metrics"]
 
 
-@pytest.mark.parametrize("learning_rate", [0.0, 1e-3])
-def test_a_resumed_run_has_the_masks_multipliers_and_optimizers_of_an_unbroken_one(
-    folders, frozen, together, learning_rate, monkeypatch
-):
-    from bert_tf.training import state
-
-    class Killed(Exception):
-        pass
-
-    save = state.RunState.save
-
-    def save_and_die(self, step):
-        save(self, step)
-        if step == 10:
-            raise Killed
-
-    flags = {"learning_rate": learning_rate, **MASKS}
-    name = f"resumed-{learning_rate}"
-    with monkeypatch.context() as patch:
-        patch.setattr(state.RunState, "save", save_and_die)
-        with pytest.raises(Killed):
-            train(folders, name, **flags)
-    resumed = train(folders, name, **flags)
-    expected = together if learning_rate else frozen
-    tiny.assert_same_bits(tiny.arrays_of(resumed), tiny.arrays_of(expected))
-    ours, theirs = (tiny.read_events(f)[0] for f in (resumed, expected))
-    for tag in ("lambda_1", "lambda_2", "expected_sparsity"):
-        assert ours[tag][-1] == theirs[tag][-1]
-
-
-def test_micro_batches_share_one_draw_of_the_gates(folders, monkeypatch):
-    flags = {"num_train_epochs": 1.0, "hidden_dropout_prob": 0.0, **MASKS}
-    flags["attention_probs_dropout_prob"] = 0.0
-    whole = tiny.arrays_of(train(folders, "whole", **flags))
-    parts = tiny.arrays_of(train(folders, "parts", gradient_accumulation_steps=2, **flags))
-    for name, value in whole.items():
-        np.testing.assert_allclose(parts[name], value, rtol=0, atol=2e-5, err_msg=name)
+def test_a_resumed_run_of_masks_alone_ends_as_an_unbroken_one(folders, frozen, tmp_path):
+    flags = {**FLAGS, **MASKS, "learning_rate": 0.0}
+    models = {"model_dir": folders["factorized"], "data_dir": folders["data"]}
+    tiny.check_resume({**flags, **models}, tmp_path, at=12, unbroken=frozen)
 
 
 def test_factorized_trains_without_masks(folders):

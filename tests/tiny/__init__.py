@@ -50,6 +50,7 @@ from tests.tiny.runs import (
     run_jobs,
     run_on_two_replicas,
     run_script,
+    without_pictures,
 )
 
 __all__ = [
@@ -88,5 +89,6 @@ __all__ = [
     "run_on_two_replicas",
     "run_script",
     "sentences",
+    "without_pictures",
     "write_rows",
 ]

@@ -57,7 +57,7 @@ def assert_same_run(found, expected, atol=0.0, rtol=0.0):
     """Asserts that two runs have trained, measured and decided the same.
 
     That is the weights, the best ones included, and all of results.json but times and places, the
-    reports of the levers included.
+    reports of the levers included; if bits count, eval_results.txt and logs of decisions, too.
 
     Args:
       found, expected: output folders (`pathlib.Path`).
@@ -68,9 +68,9 @@ def assert_same_run(found, expected, atol=0.0, rtol=0.0):
         _assert_same_weights(arrays_of(found / name), arrays_of(expected / name), atol)
     ours, theirs = (_of_the_run(results_of(folder)) for folder in (found, expected))
     _assert_alike(ours, theirs, atol, rtol, "results.json")
-    if not atol and (expected / "eval_results.txt").exists():
-        ours, theirs = ((folder / "eval_results.txt").read_text() for folder in (found, expected))
-        assert ours == theirs
+    if not atol:
+        for path in [*expected.glob("eval_results.txt"), *expected.glob("*.jsonl")]:
+            assert (found / path.name).read_text() == path.read_text(), path.name
 
 
 def assert_same_scalars(found, expected, atol=0.0, rtol=0.0):
@@ -86,7 +86,8 @@ def check_resume(flags, folder, at, unbroken=None, atol=0.0):
     """Checks that a killed run, continued by the same command, ends as if nothing had happened.
 
     Args:
-      flags: dict, flags of run_classifier.py but for output_dir.
+      flags: dict, flags of run_classifier.py but for output_dir. `log_steps` is to be 1: what is
+        shown is a mean since the last time, and a process begins a new one.
       folder: for the outputs (`pathlib.Path`).
       at: update (from 0) before which the run is killed.
       unbroken: output folder of the run that nobody disturbed, made in folder/unbroken if None.
@@ -153,8 +154,7 @@ def check_lever(flags, folder, at, two=None, atol=0.0):
     """Checks what every lever has to pass: resume, accumulation and two replicas.
 
     Args:
-      flags: dict, flags of run_classifier.py but for output_dir: of the lever, of a short run
-        whose batches can be halved, and of the saves and logs to look at.
+      flags: see `check_resume`; the batches of the run can be halved.
       folder: for the outputs (`pathlib.Path`).
       at: see `check_resume`.
       two: see `check_two_replicas`.

@@ -1,8 +1,5 @@
 """Distribution strategies in one process, and the clear errors of wrong ones."""
 
-import json
-import subprocess
-import sys
 import types
 
 import numpy as np
@@ -39,14 +36,6 @@ def make_job(root, name, devices, folder=None, stop_at=0, dropout=False, **optio
             "dropout": dropout, "stop_at": stop_at}  # fmt: skip
 
 
-def pair(root, name, **options):
-    """The same job on `DEVICES` devices and on one."""
-    return [
-        make_job(root, f"{name}_mirrored", DEVICES, **options),
-        make_job(root, f"{name}_single", 1, **options),
-    ]
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Folder with the results of all jobs, run by one process (starting one takes seconds)."""
@@ -57,19 +46,20 @@ def runs(tmp_path_factory):
         root / "model_without_dropout", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
     )
     resumed = {"folder": "resumed", "dropout": True, "save_checkpoints_steps": 2}
+    odd = {
+        "train_token_budget": 17,
+        "num_train_epochs": 0.5,
+        "gradient_accumulation_steps": 2,
+    }
     jobs = [
-        *pair(root, "plain", gradient_accumulation_steps=2),
-        # 17 tokens: batches of 1 to 3 examples.
-        *pair(root, "odd", train_token_budget=17, num_train_epochs=0.5),
+        # 17 tokens: batches of 1 to 3 examples for two devices and their micro-batches.
+        make_job(root, "mirrored", DEVICES, **odd),
+        make_job(root, "single", 1, **odd),
         make_job(root, "unbroken", DEVICES, dropout=True, save_checkpoints_steps=2),
         make_job(root, "broken", DEVICES, stop_at=3, **resumed),
         make_job(root, "resumed", DEVICES, **resumed),
     ]
-    (root / "jobs.json").write_text(json.dumps(jobs))
-    subprocess.run(
-        [sys.executable, str(tiny.ROOT / "tests" / "distributed_jobs.py"), str(root / "jobs.json")],
-        env=tiny.environment(), check=True, timeout=300,
-    )  # fmt: skip
+    tiny.run_jobs(jobs, root / "jobs.json")
     return root
 
 
@@ -83,25 +73,19 @@ def weights(root, name):
     return replicas
 
 
-def read_results(root, name):
-    return json.loads((root / name / "results.json").read_text())
-
-
-@pytest.mark.parametrize("name", ["plain", "odd"])
-def test_two_devices_end_with_the_weights_of_one(runs, name):
-    first, second = weights(runs, f"{name}_mirrored")
-    (expected,) = weights(runs, f"{name}_single")
+def test_two_devices_end_with_the_weights_of_one(runs):
+    first, second = weights(runs, "mirrored")
+    (expected,) = weights(runs, "single")
     tiny.assert_same_bits(first, second)
     for variable, value in expected.items():
         np.testing.assert_allclose(first[variable], value, rtol=0, atol=1e-5, err_msg=variable)
 
 
-@pytest.mark.parametrize("name", ["plain", "odd"])
-def test_two_devices_report_what_one_reports(runs, name):
-    found, expected = (read_results(runs, f"{name}_{kind}") for kind in ("mirrored", "single"))
+def test_two_devices_report_what_one_reports(runs):
+    found, expected = (tiny.results_of(runs / name) for name in ("mirrored", "single"))
     for split, metrics in expected["metrics"].items():
         assert found["metrics"][split] == pytest.approx(metrics, abs=1e-4)
-    events = [tiny.read_events(runs / f"{name}_{kind}")[0] for kind in ("mirrored", "single")]
+    events = [tiny.read_events(runs / name)[0] for name in ("mirrored", "single")]
     for tag in ("loss", "grad_norm"):
         np.testing.assert_allclose(*(np.array(e[tag]) for e in events), rtol=1e-4)
 

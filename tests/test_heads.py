@@ -98,9 +98,12 @@ def test_the_columns_of_predictions_are_in_the_order_of_labels(tmp_path, rows, c
     flags = {"do_predict": True, **own(rows, "words", "test"), "model_dir": model}
     del flags["label_column"]
     tiny.run(**flags, output_dir=tmp_path / "a")
-    assert "outputs put in the order" not in caplog.text
+    assert "were put in the order" not in caplog.text
     tiny.run(**flags, labels="pos, neg", output_dir=tmp_path / "b")
-    assert "outputs put in the order of the task's labels: pos, neg for neg, pos" in caplog.text
+    assert (
+        "its outputs (neg, pos) were put in the order of the task's labels (pos, neg)"
+        in caplog.text
+    )
     first, second = (np.loadtxt(tmp_path / x / "test_results.tsv") for x in "ab")
     np.testing.assert_allclose(first, second[:, ::-1], atol=1e-7)
     assert answers(tmp_path / "a") == answers(tmp_path / "b")

@@ -10,12 +10,15 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 from official.nlp.modeling import networks
+from tensorflow.python.eager import context
 from tf_keras.src.engine import training
 
 import bert_tf
 import flop
 from bert_tf import keras_internals
+from bert_tf.training import distribution
 from bert_tf.training.optimization import AdamW
+from bert_tf.training.run_options import RunOptions
 
 
 def make_model():
@@ -39,6 +42,38 @@ def update(optimizer, weights, gradient=(1.0, 1.0)):
 def slot_names(optimizer):
     found = optimizer.variables
     return [v.name.removesuffix(":0") for v in (found() if callable(found) else found)]
+
+
+def norm_of_accumulated():
+    """Sums of 216 MB, as gradient accumulation makes them, and the sum of their norms."""
+    zeros = [tf.zeros([18 * 2**20])] * 3
+    _, sums = tf.while_loop(
+        lambda index, _: index < 1,
+        lambda index, sums: (index + 1, [x + 1.0 for x in sums]),
+        (tf.constant(0), zeros),
+    )
+    return tf.add_n([tf.nn.l2_loss(x) for x in sums])
+
+
+def begin_run():
+    distribution.start(RunOptions(num_gpus=0))
+
+
+@pytest.mark.parametrize("prepare", [keras_internals.add_in_order, begin_run, None])
+def test_add_in_order(monkeypatch, prepare):
+    """`_config`, `function_call_options`: a run with accumulation would not be the same twice."""
+    own = context.context()
+    monkeypatch.setattr(own, "_config", None)
+    own.function_call_options = None
+    if prepare:
+        prepare()
+    context.enable_graph_collection()
+    tf.function(norm_of_accumulated)()
+    graphs = own.export_run_metadata().function_graphs
+    context.disable_graph_collection()
+    own.function_call_options = None
+    ops = {node.op for graph in graphs for node in graph.post_optimization_graph.node}
+    assert ("AddN" in ops, "TemporaryVariable" in ops) == (bool(prepare), not prepare)
 
 
 def test_layers_of():

@@ -50,8 +50,8 @@ def matched(model, task, numbers_agree=False):
     arrays = model.arrays
     if order != [*range(head.outputs)]:
         logging.info(
-            "%s: outputs put in the order of the task's labels: %s for %s",
-            model.source, listed(task.labels), listed(head.labels),
+            "%s: its outputs (%s) were put in the order of the task's labels (%s)",
+            model.source, listed(head.labels), listed(task.labels),
         )  # fmt: skip
         arrays = {**arrays, **{name: arrays[name][order] for name in HEAD}}
     saved = {**(model.task or {}), **task.to_json()}
@@ -100,7 +100,10 @@ def order_of(head, task, numbers_agree=False):
         return (order, note) if order else differs
     if told and not numbers_agree:
         return differs
-    return order, f"trained for {head.text()}: assumed to mean the same in task {task.name}"
+    return order, (
+        f"trained for {head.text()}: assumed to mean the same in task {task.name}; if they do not,"
+        " the answers are wrong: give a model fine-tuned on these labels"
+    )
 
 
 def _by_name(head, task):

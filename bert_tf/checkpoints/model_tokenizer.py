@@ -3,6 +3,8 @@
 import itertools
 import pathlib
 
+from absl import logging
+
 from bert_tf.checkpoints import tokenizer_files
 from bert_tf.checkpoints.case import check_case
 from bert_tf.errors import UserError
@@ -25,7 +27,13 @@ def tokenizer_of(model, do_lower_case=None):
     vocab = load_vocab(model.vocab_file)
     check_vocab_size(vocab, model.config, model.source)
     lower_case = check_case(model.path, do_lower_case, model.do_lower_case, vocab.tokens)
-    return BertTokenizer(vocab, **{**settings_of(model), "do_lower_case": lower_case})
+    settings = settings_of(model)
+    special = [
+        f"{name}={str(x).lower()}" for name, x in settings.items() if name != "do_lower_case"
+    ]
+    if special:
+        logging.info("%s: its tokenizer has %s", model.source, ", ".join(special))
+    return BertTokenizer(vocab, **{**settings, "do_lower_case": lower_case})
 
 
 def settings_of(model):

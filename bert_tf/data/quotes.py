@@ -70,7 +70,8 @@ def unquoted(path, text, lines, header):
     if explained or _has_quoted_column(quoted, header, fits):
         remark = (
             f"{counted(len(quoted.cells), 'cell is', 'cells are')} in quotes, the first in line"
-            f" {first}: read without them, as pandas and spreadsheets write them"
+            f" {first}: read without them, as pandas and spreadsheets write them; if they are part"
+            f" of the texts, {_REMEDY}"
         )
         return quoted.rows, quoted.numbers, [remark]
     if quoted.broken and not (fits and (header or len(quoted.rows[0]) == len(raw[0]))):

@@ -217,9 +217,10 @@ def _refuse_damaged_rows(table, spec):
     for index, row in enumerate(table.rows):
         if len(row) < needed or any(row[table.width :]):
             raise UserError(
-                f"{table.where(index)}: found {len(row)} of {table.width} columns: a line end or a"
-                f" tab inside a text? Each row of a test file gets a prediction: write this one in"
-                f" one line, with spaces for them: {shown(' | '.join(row))}"
+                f"{table.where(index)}: found {len(row)} of {table.width} columns:"
+                f" {shown(' | '.join(row))}: a line end or a tab inside a text? Each row of a test"
+                " file gets a prediction: write it in one line, with a space for each line end or"
+                " tab in a text"
             )
 
 

@@ -10,7 +10,7 @@ import re
 import tensorflow as tf
 import tf_keras as keras
 
-from bert_tf import locks
+from bert_tf import keras_internals, locks
 from bert_tf.errors import UserError
 from bert_tf.packages import require_tf_models
 from bert_tf.training.allocator import keep_freed_memory
@@ -28,6 +28,8 @@ def start(options):
     keep_freed_memory()
     strategy = make_strategy(options.distribution_strategy, options.num_gpus, options.tpu)
     check_flags(strategy, options)
+    if not tf.config.get_visible_devices("GPU"):  # whose memory the same rewriting may save
+        keras_internals.add_in_order()
     set_precision(options.precision)
     keras.utils.set_random_seed(options.seed)
     return strategy

@@ -110,9 +110,11 @@ def write_final_model(output_dir, result, load, save, arrays, chief):
     if load and result.best:
         metrics, step = result.best["metrics"], result.best["step"]
         load(load_model(output_dir / "best"))
+    had_model = holds_model(output_dir)
     if not _holds(output_dir, arrays):
         for path in (path for pattern in _OF_A_MODEL for path in output_dir.glob(pattern)):
-            logging.info("%s: removed, it is of other weights than the final model", path)
+            if had_model:
+                logging.info("%s: removed, it is of other weights than the final model", path)
             path.unlink()
     save()
     if metrics:

@@ -183,9 +183,11 @@ def test_settings_travel_through_every_format(folder, tmp_path, first, second):
         assert written["strip_accents"] is False and written["tokenize_chinese_chars"] is False
 
 
-def test_settings_travel_through_fine_tuning_and_factorising(folder, tmp_path):
+def test_settings_travel_through_fine_tuning_and_factorising(folder, tmp_path, caplog):
     write_tokenizer(folder, KEPT)
-    fingerprint = tokenizer_of(load_model(folder)).fingerprint
+    with caplog.at_level("INFO", logger="absl"):
+        fingerprint = tokenizer_of(load_model(folder)).fingerprint
+    assert "its tokenizer has strip_accents=false" in caplog.text
     flags = {"task_name": "sst-2", "max_seq_length": 16, "data_dir": tmp_path / "data"}
     tiny.make_sst2(tmp_path / "data")
     with tiny.eagerly():

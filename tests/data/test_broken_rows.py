@@ -50,7 +50,7 @@ def test_what_cannot_be_joined_for_certain_is_an_error_in_a_test_file(tmp_path, 
     with pytest.raises(UserError) as error:
         get_task("qqp").read(tmp_path, "test")
     assert str(error.value).startswith(f"{tmp_path / 'test.tsv'}:{number}: found ")
-    assert "of 3 columns: a line end or a tab inside a text?" in str(error.value)
+    assert ": a line end or a tab inside a text?" in str(error.value)
 
 
 def test_training_files_skip_what_cannot_be_joined(tmp_path, caplog):

@@ -36,7 +36,6 @@ LEVERS = {
     "distillation": "distillation_loss",
     "masks": "expected_sparsity",
     "static": "loss",
-    "autofreeze": "freezing/frozen_layers",
     "cached": "freezing/frozen_layers",
     "budget": "elapsed_share",
 }
@@ -68,7 +67,6 @@ def runs(tmp_path_factory):
         "distillation": {"teacher_model_dir": teacher},
         "masks": {**MASKS, "model_dir": root / "factorized"},
         "static": {**deep, "freeze_layers": 1},
-        "autofreeze": {**deep, **AUTOFREEZE},
         "cached": {**deep, **AUTOFREEZE, "activation_cache": "disk"},
         # The masks' target rises by the clock, too.
         "budget": {

@@ -66,7 +66,7 @@ PAIRS, MODELS = tables()
 
 @pytest.fixture(scope="module", autouse=True)
 def eagerly():
-    with tiny.eagerly():
+    with tiny.eagerly(), tiny.without_pictures():
         yield
 
 
@@ -141,7 +141,17 @@ def test_a_pair_of_levers_does_as_the_table_says(pair, inputs, tmp_path):
     assert REFUSED in " ".join(PAGE.read_text(encoding="utf-8").split())
 
 
-@pytest.mark.parametrize(("lever", "model"), MODELS)
+# What is quick enough for every run of the tests; the others are slow.
+QUICK = {"masks": "pre-LN", "teacher": "factorised", "`--budget`": "compact"}
+
+
+@pytest.mark.parametrize(
+    ("lever", "model"),
+    [
+        pytest.param(lever, model, marks=[] if QUICK.get(lever) == model else pytest.mark.slow)
+        for lever, model in MODELS
+    ],
+)
 def test_a_lever_starts_from_each_model(lever, model, inputs, tmp_path):
     assert MODELS[lever, model] == "yes"
     check(flags_of(inputs, model, lever), [lever], tmp_path)

@@ -37,18 +37,19 @@ def run(options, callbacks=(), age=0.0, now=time.monotonic):
       UserError: bad input, another run is at work in output_dir, or the training diverged; nothing
         already written is lost.
     """
-    started = now() - age
+    started = now()
     strategy, output_dir = job_lib.start(options)
     with distribution.only_run(strategy, output_dir):
         done = results_lib.finished_results(output_dir, options, strategy)
         if done is not None:
             return done
-        return _run(job_lib.prepare(options, strategy, output_dir), started, now, callbacks)
+        job = job_lib.prepare(options, strategy, output_dir)
+        job.seconds["preparation"] = now() - started
+        return _run(job, started - age, now, callbacks)
 
 
 def _run(job, started, now, callbacks):
     options = job.options
-    job.seconds["preparation"] = now() - started
     job_lib.build_model(job)
     results = {"task": job.task.name, "parameters": _count_parameters(job.model)}
     if options.do_train:

@@ -6,6 +6,9 @@ import re
 
 from bert_tf.errors import UserError
 
+BUDGET_SPENT = "budget spent"
+"""The stop reason of a run at its budget's end."""
+
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 EXPECTED = "a time (24h, 90m, 300s, or hours as a number), or 5000steps, or 2e9tokens"
 _FORM = re.compile(r"([0-9.]+(?:e[+-]?[0-9]+)?) ?([a-z]*)")

@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 
-from bert_tf.budget.amount import parse_budget, parse_limit
+from bert_tf.budget.amount import BUDGET_SPENT, parse_budget, parse_limit
 from bert_tf.budget.clock import COUNTS
 from bert_tf.budget.intervals import parse_interval
 from bert_tf.budget.markers import parse_markers
@@ -20,9 +20,6 @@ from bert_tf.options import (
     refuse_if,
 )
 from bert_tf.training.lever_options import LeverOptions
-
-BUDGET_SPENT = "budget spent"
-"""The stop reason of a run at its budget's end."""
 
 GROUP = "Budget and what happens on its clock"
 

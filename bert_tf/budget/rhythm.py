@@ -7,7 +7,7 @@ import shutil
 from absl import logging
 
 from bert_tf.budget import Costs, marker_name
-from bert_tf.budget.options import BUDGET_SPENT
+from bert_tf.budget.amount import BUDGET_SPENT
 from bert_tf.errors import UserError
 from bert_tf.training.distribution import ChiefValues
 from bert_tf.training.rhythm import TERMINATED, Due

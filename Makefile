@@ -30,6 +30,9 @@ QUICK := tests/budget tests/checkpoints tests/data tests/encoder tests/flop test
 	flop/test_keras_model.py flop/test_pruner.py tokenization/test_benchmark.py \
 	tokenization/test_unicode.py) -k 'not tf_models and not locale'
 
+# A file's tests stay in one process: its fixtures are made once. A process takes 3 GB.
+PARALLEL := -n auto --maxprocesses=4 --dist loadfile
+
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/installed
 
@@ -48,13 +51,13 @@ quickstart: $(STAMP)
 	@$(RUN) examples/quickstart.py
 
 test: lint
-	@$(RUN) -m pytest $(PYTEST_FLAGS)
+	@$(RUN) -m pytest $(PARALLEL) $(PYTEST_FLAGS)
 
 quick: $(STAMP)
 	@$(RUN) -m pytest $(QUICK) $(PYTEST_FLAGS)
 
 test-next: $(NEXT)/installed
-	@$(NEXT)/bin/python -m pytest $(PYTEST_FLAGS)
+	@$(NEXT)/bin/python -m pytest $(PARALLEL) $(PYTEST_FLAGS)
 
 lint: $(STAMP)
 	@$(RUN) -m ruff check .
@@ -71,7 +74,7 @@ $(STAMP): setup.py
 
 $(NEXT)/installed: setup.py requirements-next.txt
 	$(new_environment)
-	@$(@D)/bin/python -m pip install $(PIP_FLAGS) -r requirements-next.txt hypothesis pytest
+	@$(@D)/bin/python -m pip install $(PIP_FLAGS) -r requirements-next.txt hypothesis pytest pytest-xdist
 	@$(@D)/bin/python -m pip install $(PIP_FLAGS) --no-deps --editable .
 	@touch $@
 

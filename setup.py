@@ -46,7 +46,7 @@ setup(
         "tf-models-official==2.20.*",  # has no release for TensorFlow 2.21: it decides on 2.20
         "threadpoolctl",
     ],
-    extras_require={"test": ["basedpyright", "hypothesis", "pytest", "ruff"]},
+    extras_require={"test": ["basedpyright", "hypothesis", "pytest", "pytest-xdist", "ruff"]},
     entry_points={
         "console_scripts": [
             "bert-convert-checkpoint=convert_checkpoint:cli_main",

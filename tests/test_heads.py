@@ -93,7 +93,7 @@ def test_a_teacher_whose_labels_stand_in_another_order(tmp_path, rows):
 
 
 def test_the_columns_of_predictions_are_in_the_order_of_labels(tmp_path, rows, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="absl")
     model = tiny.make_classifier(tmp_path / "m", ["neg", "pos"])
     flags = {"do_predict": True, **own(rows, "words", "test"), "model_dir": model}
     del flags["label_column"]

@@ -87,7 +87,7 @@ def test_best_weights_are_those_of_the_best_metrics_after_keep_best_was_off(inpu
         train(inputs, kill_at=4, do_eval=True, keep_best=True)
     with pytest.raises(Killed):
         train(inputs, kill_at=9, do_eval=True)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, logger="absl"):
         results = train(inputs, do_eval=True, keep_best=True)
     assert results["best"]["step"] == results["metrics_step"] == 2
     assert results["metrics"]["dev"]["accuracy"] == 0.7

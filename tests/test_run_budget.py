@@ -86,6 +86,21 @@ def test_the_budget_holds_to_the_last_file(run, tmp_path):
     assert list(shares.values()) == sorted(shares.values())
 
 
+def test_a_long_last_update_does_not_cost_the_last_evaluation(run):
+    """It takes 5.5 seconds more than those before it, as much as leaves half of the slack."""
+    time = Time(UPDATE)
+    time.on_steps = lambda before, logs: _longer(time, before, logs)
+    results, _ = run(time, budget="100s", do_eval=True, save_checkpoints_steps=1000)
+    assert results["metrics_step"] == results["global_step"] > 0
+    assert results["metrics"]
+    assert 92 < time.seconds <= 100
+
+
+def _longer(time, before, logs):
+    Time.on_steps(time, before, logs)
+    time.seconds += 5.5 * (time.seconds > 82)
+
+
 def test_without_an_interval_a_tenth_of_the_budget_is_one(run):
     results, _ = run(budget="150s", do_eval=True)
     steps = [e["step"] for e in results["evaluations"]]

@@ -64,6 +64,11 @@ class Costs:
         """Seconds to keep for the end: those of all `works` (names, repeats count), and leaving."""
         return _LEAVING + sum(self.of(work) for work in works)
 
+    @staticmethod
+    def without_slack(reserve):
+        """Returns what `reserve` kept without the slack: the time that the works took last."""
+        return _LEAVING + (reserve - _LEAVING) / _SLACK
+
     def state(self):
         """Returns what the next process should know, JSON-able."""
         update = max(self._updates) if self._updates else self._before

@@ -158,7 +158,9 @@ class ClockRhythm:
 
     def _last_works(self, step):
         """The end: markers still to come get the final weights, what does not fit is left out."""
-        evaluate = self._evaluated_step != step and self._fits(0.0)
+        # An update that took longer than expected comes out of the slack, not of the evaluation.
+        kept = self.costs.without_slack(self._reserve)
+        evaluate = self._evaluated_step != step and self._fits(0.0, kept)
         return self._due(step, evaluate, self._pending_markers(), self._unsaved(step), BUDGET_SPENT)
 
     def _works_between(self, step):
@@ -167,7 +169,7 @@ class ClockRhythm:
         evaluate = (
             self._evaluated_step != step
             and self.timetable.validation.due(position, last, self.share)
-            and self._fits(self._evaluation_seconds + self._update_seconds)
+            and self._fits(self._evaluation_seconds + self._update_seconds, self._reserve)
         )
         save = self._unsaved(step) and self.timetable.save_interval.passed(position, last)
         # Not the random weights, however long the start-up took.
@@ -181,12 +183,12 @@ class ClockRhythm:
         self._written |= set(markers)
         return Due(evaluate, tuple(markers), save, stop)
 
-    def _fits(self, seconds):
-        """Whether `seconds` of other work leave the time that the end takes."""
+    def _fits(self, seconds, reserve):
+        """Whether `seconds` of other work leave the `reserve` for the end."""
         budget = self.timetable.budget
         if budget.kind != "time" or self.clock.counts != "wall":
             return True
-        return self.spent + seconds + self._reserve < self.timetable.end * budget.amount
+        return self.spent + seconds + reserve < self.timetable.end * budget.amount
 
     def _unsaved(self, step):
         return self._saved_step != step

@@ -237,18 +237,14 @@ def make_levers(options, source):
 
 def identity_of(options, levers):
     """Returns {name: value} of the levers, also of those that the run is without."""
-    return _merged(identity_without(options), *(lever.identity() for lever in levers))
+    without = [part.IDENTITY_WITHOUT for part in options.LEVERS]
+    return _merged(*without, *(lever.identity() for lever in levers))
 
 
 def phase_of(options, levers):
     """Returns {name: value} of the step just made, by all levers, see `Lever.phase`."""
     without = [part.PHASE_WITHOUT for part in options.LEVERS]
     return _merged(*without, *(lever.phase() for lever in levers))
-
-
-def identity_without(options):
-    """Returns {name: value} of the levers' identities in a run without any."""
-    return _merged(*(part.IDENTITY_WITHOUT for part in options.LEVERS))
 
 
 def first_of(found):

@@ -86,6 +86,28 @@ def test_the_budget_holds_to_the_last_file(run, tmp_path):
     assert list(shares.values()) == sorted(shares.values())
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"learning_rate": 2e-3}, "learning_rate"),
+        ({"train_batch_size": 4}, "train_batch_size"),
+        ({"budget_counts": "train"}, "budget_counts"),
+    ],
+)
+def test_a_refused_command_charges_nothing_to_the_run_in_the_folder(run, tmp_path, flags, message):
+    run(Time(UPDATE, terminate_at=3), budget="100s")
+    before = (tmp_path / "run" / "clock.json").read_bytes()
+    with pytest.raises(UserError, match=message):
+        run(age=20.0, budget="100s", **flags)
+    assert (tmp_path / "run" / "clock.json").read_bytes() == before
+
+
+def test_a_refused_command_leaves_no_clock(run, tmp_path):
+    with pytest.raises(UserError, match="too short for one update"):
+        run(age=99.0, budget="100s")
+    assert not (tmp_path / "run" / "clock.json").exists()
+
+
 def test_a_long_last_update_does_not_cost_the_last_evaluation(run):
     """It takes four seconds more than those before it, as much as leaves half of the slack."""
     time = Time(UPDATE)
@@ -99,6 +121,12 @@ def test_a_long_last_update_does_not_cost_the_last_evaluation(run):
 def _longer(time, before, logs):
     Time.on_steps(time, before, logs)
     time.seconds += 4.0 * (time.seconds > 82)
+
+
+def test_an_evaluation_shortly_before_the_end_is_left_to_the_last(run):
+    results, time = run(Time(1.0), budget="100s", do_eval=True, save_checkpoints_minutes=88 / 60)
+    assert [e["step"] for e in results["evaluations"]] == [results["global_step"]]
+    assert 95 < time.seconds <= 100
 
 
 def test_without_an_interval_a_tenth_of_the_budget_is_one(run):

@@ -96,13 +96,13 @@ class Clock:
         self._thread.start()
 
     def close(self):
-        """Ends the heartbeat and writes the final time spent."""
+        """Ends the heartbeat, if it was started, and writes the final time spent."""
         self._closing.set()
+        self.stop()
         if self._thread:
             self._thread.join()
             self._thread = None
-        self.stop()
-        self.save(closed=True)
+            self.save(closed=True)
 
     def _beat(self):
         while not self._closing.wait(self.heartbeat):

@@ -70,6 +70,8 @@ class ClockRhythm:
                 f" {self.spent:.1f} s are spent before the first, and the last evaluation and save"
                 f" take {self._reserve:.1f} s"
             )
+        # Not before: a command that is refused charges nothing to the run in the folder.
+        self.clock.run_heartbeat()
 
     def due(self, step):
         """Returns the `Due` after `step` updates; when nothing is, sets the next update's rate."""
@@ -169,7 +171,7 @@ class ClockRhythm:
         evaluate = (
             self._evaluated_step != step
             and self.timetable.validation.due(position, last, self.share)
-            and self._fits(self._evaluation_seconds + self._update_seconds, self._reserve)
+            and self._fits(self._between(), self._reserve)
         )
         save = self._unsaved(step) and self.timetable.save_interval.passed(position, last)
         # Not the random weights, however long the start-up took.
@@ -182,6 +184,10 @@ class ClockRhythm:
         self._saved_step = step if save else self._saved_step
         self._written |= set(markers)
         return Due(evaluate, tuple(markers), save, stop)
+
+    def _between(self):
+        """Seconds of an evaluation, and as many of training after it: else the last one does."""
+        return 2 * self._evaluation_seconds + self._update_seconds
 
     def _fits(self, seconds, reserve):
         """Whether `seconds` of other work leave the `reserve` for the end."""

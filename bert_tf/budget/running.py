@@ -7,8 +7,7 @@ import threading
 
 @contextlib.contextmanager
 def running(rhythm):
-    """Context: the clock's heartbeat; SIGTERM lets the rhythm save and leave after this update."""
-    rhythm.clock.run_heartbeat()
+    """Context: SIGTERM lets the rhythm save and leave after this update; closes the clock."""
     try:
         with _terminated_by_signal(rhythm):
             yield

@@ -49,6 +49,7 @@ def test_the_time_between_two_processes_is_free(tmp_path, now, counts, expected)
     """Spec: 7200 s saved, 5 h gap, 90 s start-up: 2 h spent. (Its start-up is free; on the wall
     clock ours is charged, so that all processes together take the budget and no more.)"""
     clock = Clock(tmp_path, counts, now=now)
+    clock.run_heartbeat()
     clock.start()
     now.seconds += 7200
     clock.close()
@@ -73,6 +74,12 @@ def test_the_heartbeat_writes_between_checkpoints(tmp_path, now):
         pass
     clock.close()
     assert json.loads((tmp_path / "clock.json").read_text())["closed"] is True
+
+
+def test_a_clock_that_never_began_to_beat_writes_nothing(tmp_path, now):
+    clock = Clock(tmp_path, age=20.0, now=now)
+    clock.close()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_worker_that_does_not_write_leaves_nothing(tmp_path, now):

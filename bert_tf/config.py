@@ -22,6 +22,8 @@ _AT_LEAST_ONE = (
     "type_vocab_size",
 )
 _SWITCHES = ("use_bias", "gated_ffn")
+_BY_LAYER = ("layer_heads", "layer_neurons")
+_LEFT_OUT = ("attention_head_size", *_BY_LAYER, "pruned_layers_dim")  # where they say nothing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,11 @@ class BertConfig:
         Cramming's way: Geiping, Goldstein, 2022).
       gated_ffn: whether a second kernel, `intermediate/gate`, scales the activations of the
         feed-forward layer: W_out(act(W x) * (W_gate x)) (GLU variants: Shazeer, 2020).
+      attention_head_size: width of one head; hidden_size / num_attention_heads if None. A
+        sub-network has fewer heads than fill its hidden_size.
+      layer_heads, layer_neurons: heads and width of the feed-forward layer of each layer, where
+        they differ from layer to layer; empty where all are num_attention_heads and
+        intermediate_size.
       pruned_layers_dim: {kernel name: rank} of the factorised kernels, empty for a dense model
         (key of the FLOP pruning port: `bert/encoder/layer_0/attention/self/query_p/kernel`).
       extra: keys of the JSON file that are not ours, kept and written back.
@@ -75,6 +82,9 @@ class BertConfig:
     norm_position: str = "post"
     use_bias: bool = True
     gated_ffn: bool = False
+    attention_head_size: int | None = None
+    layer_heads: list = dataclasses.field(default_factory=list)
+    layer_neurons: list = dataclasses.field(default_factory=list)
     pruned_layers_dim: dict = dataclasses.field(default_factory=dict)
     extra: dict = dataclasses.field(default_factory=dict)
 
@@ -98,17 +108,35 @@ class BertConfig:
         act = self.hidden_act.lower() if isinstance(self.hidden_act, str) else self.hidden_act
         _check_choice("hidden_act", act or "linear", ACTIVATIONS)
         object.__setattr__(self, "hidden_act", act or "linear")
-        if self.hidden_size % self.num_attention_heads:
-            raise UserError(
-                f"hidden_size {self.hidden_size} must be a multiple of num_attention_heads"
-                f" {self.num_attention_heads}"
-            )
+        _check_heads(self)
+        for key in _BY_LAYER:
+            _check_by_layer(key, getattr(self, key), self.num_hidden_layers)
         _check_ranks(self.pruned_layers_dim)
 
     @property
     def head_size(self):
         """Width of one attention head."""
-        return self.hidden_size // self.num_attention_heads
+        return self.attention_head_size or self.hidden_size // self.num_attention_heads
+
+    def units_of(self, layer):
+        """Returns (heads, feed-forward neurons) of a layer."""
+        return (
+            self.layer_heads[layer] if self.layer_heads else self.num_attention_heads,
+            self.layer_neurons[layer] if self.layer_neurons else self.intermediate_size,
+        )
+
+    def of_layer(self, layer):
+        """Returns the configuration of one layer, whose heads and neurons are all layers'."""
+        if not self.layer_heads and not self.layer_neurons:
+            return self
+        heads, neurons = self.units_of(layer)
+        return self.replace(
+            num_attention_heads=heads,
+            intermediate_size=neurons,
+            attention_head_size=self.head_size,
+            layer_heads=[],
+            layer_neurons=[],
+        )
 
     @classmethod
     def from_dict(cls, values):
@@ -143,11 +171,12 @@ class BertConfig:
             raise UserError(f"{path}: {e}") from e
 
     def to_dict(self):
-        """Returns the JSON object, `extra` merged in; an empty pruned_layers_dim is left out."""
+        """Returns the JSON object, `extra` merged in; what a plain model has not is left out."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         extra = values.pop("extra")
-        if not self.pruned_layers_dim:
-            del values["pruned_layers_dim"]
+        for key in _LEFT_OUT:
+            if not values[key]:
+                del values[key]
         return {**extra, **values}
 
     def save(self, path):
@@ -178,6 +207,24 @@ def _is_number(value):
 def _check_choice(key, value, choices):
     if value not in choices:
         raise UserError(f"{key} must be one of {', '.join(choices)}, found {value!r}")
+
+
+def _check_heads(config):
+    hidden, heads, size = config.hidden_size, config.num_attention_heads, config.attention_head_size
+    if size is None and hidden % heads:
+        raise UserError(
+            f"hidden_size {hidden} must be a multiple of num_attention_heads {heads}, where there"
+            " is no attention_head_size"
+        )
+    if size is not None and (not _is_int(size) or size < 1):
+        raise UserError(f"attention_head_size must be an integer of 1 or more, found {size!r}")
+
+
+def _check_by_layer(key, values, layers):
+    if not isinstance(values, list) or not all(_is_int(x) and x >= 1 for x in values):
+        raise UserError(f"{key} must be a list of integers of 1 or more, found {values!r}")
+    if values and len(values) != layers:
+        raise UserError(f"{key} has {len(values)} entries, num_hidden_layers is {layers}")
 
 
 def _check_ranks(ranks):

@@ -137,16 +137,19 @@ def write(folder, config, arrays, vocab_file=None, task=None, do_lower_case=None
       {name: reason} of the arrays that the format has no place for.
 
     Raises:
-      UserError: the model cannot be represented (factorised kernels, pre-LN, gates) or is not
-        finite, or the folder holds anything else or cannot be written; it is then untouched.
+      UserError: the model cannot be represented (factorised kernels, pre-LN, gates, heads that
+        hidden_size has no room for) or is not finite, or the folder holds anything else or cannot be written; it is then untouched.
     """
     folder = pathlib.Path(folder)
     shapes.check_representable(config, arrays, "a Hugging Face folder")
     shapes.check_shapes(config, arrays, folder)
     finite.check(arrays, folder)
     config, arrays = shapes.with_biases(config, arrays)
+    config, arrays, pruned = pruned_heads.described(config, arrays)
     tensors, left = huggingface_names.from_google(arrays)
     theirs = {**_their_config(config, arrays), **head.to_config(config, arrays, task, folder)}
+    if pruned:
+        theirs["pruned_heads"] = pruned
     tokenizer = {"tokenizer_class": "BertTokenizer"}
     tokenizer["model_max_length"] = config.max_position_embeddings
     settings = {name: config.extra.get(name) for name in tokenizer_files.SETTINGS}

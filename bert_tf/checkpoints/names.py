@@ -23,13 +23,14 @@ def dense_scopes(config):
     Args:
       config: `BertConfig`.
     """
-    hidden, wide = config.hidden_size, config.intermediate_size
-    scopes = {}
+    hidden, scopes = config.hidden_size, {}
     for i in range(config.num_hidden_layers):
         layer = f"bert/encoder/layer_{i}"
+        heads, wide = config.units_of(i)
+        attention = heads * config.head_size
         for part in ("query", "key", "value"):
-            scopes[f"{layer}/attention/self/{part}"] = (hidden, hidden)
-        scopes[f"{layer}/attention/output/dense"] = (hidden, hidden)
+            scopes[f"{layer}/attention/self/{part}"] = (hidden, attention)
+        scopes[f"{layer}/attention/output/dense"] = (attention, hidden)
         scopes[f"{layer}/intermediate/dense"] = (hidden, wide)
         if config.gated_ffn:
             scopes[f"{layer}/intermediate/gate"] = (hidden, wide)

@@ -1,8 +1,50 @@
-"""Attention heads that Hugging Face's prune_heads() has cut out: put back as heads of zeros."""
+"""Attention heads that a Hugging Face model is without: its config.json's `pruned_heads`."""
 
 import numpy as np
 
 from bert_tf.errors import UserError
+
+
+def described(config, arrays):
+    """Returns (config, arrays, pruned_heads) of the same model as Hugging Face describes it.
+
+    Its configuration counts the heads that fill hidden_size, and `pruned_heads` those that each
+    layer is without. Its layers are of one width: narrower ones get neurons of zeros, which add
+    nothing.
+
+    Args:
+      config: `BertConfig`, that of a sub-network, or of a whole model, which stays as it is.
+      arrays: {Google name: array} of a dense model.
+
+    Raises:
+      UserError: hidden_size is no multiple of the size of a head, or a layer has more heads.
+    """
+    most, rest = divmod(config.hidden_size, config.head_size)
+    layers = range(config.num_hidden_layers)
+    heads, neurons = zip(*map(config.units_of, layers), strict=True)
+    if rest or max(heads) > most:
+        raise UserError(
+            f"a Hugging Face folder cannot hold {max(heads)} heads of size {config.head_size} where"
+            f" hidden_size is {config.hidden_size}"
+        )
+    pruned = {str(i): list(range(heads[i], most)) for i in layers if heads[i] < most}
+    arrays = dict(arrays)
+    for layer, count in enumerate(neurons):
+        kept, scope = np.arange(max(neurons)) < count, f"bert/encoder/layer_{layer}"
+        for leaf in ("kernel", "bias"):
+            _widen(arrays, f"{scope}/intermediate/dense/{leaf}", -1, kept, scope)
+        _widen(arrays, f"{scope}/output/dense/kernel", 0, kept, scope)
+    return (
+        config.replace(
+            num_attention_heads=most,
+            intermediate_size=max(neurons),
+            attention_head_size=None,
+            layer_heads=[],
+            layer_neurons=[],
+        ),
+        arrays,
+        pruned,
+    )
 
 
 def restore(config, arrays, pruned, source):

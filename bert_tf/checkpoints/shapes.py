@@ -132,6 +132,29 @@ def check_representable(config, arrays, what):
         raise UserError(f"{what} cannot hold gated feed-forward layers (gated_ffn)")
 
 
+def check_square(config, what):
+    """Refuses a sub-network for programs whose attention is as wide as the hidden states.
+
+    Args:
+      config: `BertConfig`.
+      what: the format, for errors.
+
+    Raises:
+      UserError: a layer has more or fewer heads than fill hidden_size, or neurons of its own.
+    """
+    if config.layer_neurons or set(_widths(config)) != {config.hidden_size}:
+        raise UserError(
+            f"{what} cannot hold a sub-network, whose heads do not fill its hidden_size: write a"
+            " model folder or a Hugging Face folder"
+        )
+
+
+def _widths(config):
+    """The width of the attention of each layer."""
+    layers = range(config.num_hidden_layers)
+    return [config.units_of(layer)[0] * config.head_size for layer in layers]
+
+
 def with_biases(config, arrays):
     """Returns (config, arrays) of the same model for programs that know no kernel without a bias.
 

@@ -63,6 +63,7 @@ def read(prefix, config=None):
     graph = object_graph.ObjectGraph(prefix)
     if config is not None:
         shapes.check_representable(config, {}, "a tf-models-official checkpoint")
+        shapes.check_square(config, "a tf-models-official checkpoint")
     places, heads = _encoder_places(graph)
     encoder_nodes = set(places.values())
     table = places["bert/embeddings/word_embeddings"]
@@ -238,6 +239,7 @@ def write(prefix, config, arrays):
     import tensorflow as tf
 
     shapes.check_representable(config, arrays, "a tf-models-official checkpoint")
+    shapes.check_square(config, "a tf-models-official checkpoint")
     shapes.check_shapes(config, arrays, prefix)
     finite.check(arrays, prefix)
     if "bert/pooler/dense/kernel" not in arrays:

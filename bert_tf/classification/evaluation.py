@@ -25,9 +25,10 @@ class Evaluator:
       batch_size: examples per batch.
       pad_to: pad every batch to this length; None pads to its longest example.
       pad_multiple: round that length up to a multiple of this.
+      forward: more arguments of `model.forward`, such as a width; None evaluates what `call` runs.
     """
 
-    def __init__(self, model, batch_size=32, pad_to=None, pad_multiple=1):
+    def __init__(self, model, batch_size=32, pad_to=None, pad_multiple=1, forward=None):
         self.model = model
         self.batch_size = batch_size
         self.pad_to = pad_to
@@ -35,8 +36,9 @@ class Evaluator:
         self.seconds = 0.0
         ids = tf.TensorSpec([None, None], tf.int32)
         names = ("input_word_ids", "input_mask", "input_type_ids")
+        forward = model.subnetwork.forward if forward is None else forward
         self._logits = tf.function(  # traced once, for every batch size and length
-            lambda inputs: model(inputs, training=False),
+            lambda inputs: model.forward(inputs, training=False, **forward)[0],
             input_signature=[dict.fromkeys(names, ids)],
         )
 
@@ -103,26 +105,37 @@ class TaskEvaluation:
       task: `Task`; the first of its metrics on the first store decides what is best.
       stores: {split: FeatureStore}, in the task's order.
       batch_size: examples per batch.
+      views: {name: arguments of `model.forward`} of the models to evaluate in place of the whole
+        one: each metric is then their mean, `mean_accuracy`, beside each one's, `accuracy_NAME`;
+        `loss` is the mean, too.
+      pad_to: see `Evaluator`.
     """
 
     higher_is_better = True
 
-    def __init__(self, model, task, stores, batch_size):
+    def __init__(self, model, task, stores, batch_size, views=None, pad_to=None):
         self.task = task
         self.stores = stores
-        self.metric = task.metrics[0]
-        self._evaluator = Evaluator(model, batch_size)
+        self.metric = f"mean_{task.metrics[0]}" if views else task.metrics[0]
+        self._evaluators = {
+            name: Evaluator(model, batch_size, pad_to, forward=forward)
+            for name, forward in (views or {"": None}).items()
+        }
 
     @property
     def seconds(self):
         """Seconds spent so far."""
-        return self._evaluator.seconds
+        return sum(one.seconds for one in self._evaluators.values())
 
     def measure(self):
         """Returns the seconds that an evaluation will take."""
         from bert_tf.data import metrics  # noqa: F401 - its import is no part of the first one
 
-        return sum(self._evaluator.measure(store) for store in self.stores.values())
+        return sum(
+            one.measure(store)
+            for one in self._evaluators.values()
+            for store in self.stores.values()
+        )
 
     def evaluate(self):
         """Returns {split: {metric: float}}.
@@ -133,10 +146,21 @@ class TaskEvaluation:
         metrics = {}
         for split, store in self.stores.items():
             try:
-                metrics[split] = self._evaluator.evaluate(store, self.task)
+                found = {n: e.evaluate(store, self.task) for n, e in self._evaluators.items()}
             except UserError as e:
                 raise UserError(f"{split}: {e}") from e
+            metrics[split] = found.get("") or _with_means(found)
         return metrics
+
+
+def _with_means(found):
+    """{metric: float} of {view: {metric: float}}: the means of all views, then each one's."""
+    names = next(iter(found.values()))
+    means = {
+        n if n == "loss" else f"mean_{n}": float(np.mean([m[n] for m in found.values()]))
+        for n in names
+    }
+    return {**means, **{f"{n}_{view}": m[n] for view, m in found.items() for n in names}}
 
 
 @dataclasses.dataclass
@@ -144,16 +168,20 @@ class EvalSpec:
     """What to evaluate on: the splits of a task.
 
     Attributes:
-      task, stores, batch_size: see `TaskEvaluation`, which another kind of data replaces.
+      task, stores, batch_size, views, pad_to: see `TaskEvaluation`, which another kind of data replaces.
     """
 
     task: Any
     stores: dict
     batch_size: int = 32
+    views: dict | None = None
+    pad_to: int | None = None
 
     def build(self, model):
         """Returns what evaluates `model`; it keeps its traced function."""
-        return TaskEvaluation(model, self.task, self.stores, self.batch_size)
+        return TaskEvaluation(
+            model, self.task, self.stores, self.batch_size, self.views, self.pad_to
+        )
 
 
 def predictions(logits, task):

@@ -10,7 +10,12 @@ from absl import logging
 
 from bert_tf import files
 from bert_tf.checkpoints import head_matching
-from bert_tf.checkpoints.model_folder import LoadedModel, load_model, require_pooler
+from bert_tf.checkpoints.model_folder import (
+    LoadedModel,
+    load_model,
+    require_pooler,
+    save_model_folder,
+)
 from bert_tf.checkpoints.model_tokenizer import check_same_tokenizer
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.classification.model import SequenceClassifier
@@ -186,16 +191,37 @@ def begin_levers(job, progress, started, now):
         started=started,
         now=now,
         store=job.data.train,
+        dev=job.data.dev,
         output_dir=job.output_dir,
         strategy=job.strategy,
         chief=job.chief,
         summaries=summaries,
         load_other=functools.partial(_load_other, job),
+        save_model=functools.partial(save_model, job),
     )
     with distribution.scope(job.strategy):
         for lever in job.levers:
             lever.begin(run)
     return summaries
+
+
+def save_model(job, folder, config=None, arrays=None):
+    """Writes the job's model as a model folder that every program here reads.
+
+    Args:
+      job: `Job`.
+      folder: where it goes.
+      config, arrays: of another model of the job's task to write in its place.
+    """
+    task = {
+        **job.task.to_json(),
+        "max_seq_length": job.data.max_seq_length,
+        "truncation": job.data.truncation,
+        "do_lower_case": job.data.do_lower_case,
+        "global_step": int(job.model.global_step.numpy()),
+    }
+    arrays = job.model.arrays() if arrays is None else arrays
+    save_model_folder(folder, config or job.source.config, arrays, job.source.vocab_file, task)
 
 
 def compile_model(job, progress):

@@ -7,6 +7,7 @@ from bert_tf.budget.options import BudgetOptions
 from bert_tf.checkpoints import options as model_options
 from bert_tf.data import options as data_options
 from bert_tf.distillation.options import DistillationOptions
+from bert_tf.dynabert.options import DynaBertOptions
 from bert_tf.errors import UserError
 from bert_tf.freezing.options import FreezingOptions
 from bert_tf.options import (
@@ -22,7 +23,7 @@ from bert_tf.training.run_options import BATCH, RUN, SPEED, TRAIN, TrainingOptio
 
 _WORK = "What to do"
 
-LEVERS = (BudgetOptions, FreezingOptions, MaskOptions, DistillationOptions)
+LEVERS = (BudgetOptions, FreezingOptions, MaskOptions, DynaBertOptions, DistillationOptions)
 """The levers of `run_classifier.py`, in the order in which they act."""
 
 

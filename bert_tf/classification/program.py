@@ -7,7 +7,6 @@ import time
 from absl import logging
 
 from bert_tf import files
-from bert_tf.checkpoints.model_folder import save_model_folder
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.classification import evaluation
 from bert_tf.classification import job as job_lib
@@ -100,7 +99,7 @@ def _run_config(job, plan):
         data={f"{name} examples": store.fingerprint for name, store in job.data.dev.items()},
         save_checkpoints_steps=options.save_checkpoints_steps,
         keep_best=options.keep_best,
-        save_model=lambda folder: _save(job, folder),
+        save_model=functools.partial(job_lib.save_model, job),
         early_stopping_patience=options.early_stopping_patience,
         log_steps=options.log_steps,
         strategy=job.strategy,
@@ -128,8 +127,15 @@ def _outcome(job, plan, times, result):
     }
 
 
-def _eval_spec(job):
-    return evaluation.EvalSpec(job.task, job.data.dev, job.options.eval_batch_size)
+def _eval_spec(job, pad_to=None):
+    return evaluation.EvalSpec(
+        job.task, job.data.dev, job.options.eval_batch_size, _views(job), pad_to
+    )
+
+
+def _views(job):
+    """{name: arguments of `forward`} of the models to evaluate, None for the whole one."""
+    return first_of(lever.views() for lever in job.levers)
 
 
 def make_plan(job):
@@ -176,7 +182,7 @@ def _final_model(job, result):
         job.output_dir,
         result,
         load if job.options.keep_best else None,
-        save=functools.partial(_save, job, job.output_dir),
+        save=functools.partial(job_lib.save_model, job, job.output_dir),
         arrays=job.model.arrays,
         chief=job.chief,
     )
@@ -197,12 +203,12 @@ def _identity(job, plan):
 
 
 def _evaluate(job):
-    evaluator = evaluation.Evaluator(job.model, job.options.eval_batch_size, job.data.pad_to)
-    metrics = {split: evaluator.evaluate(store, job.task) for split, store in job.data.dev.items()}
+    found = _eval_spec(job, job.data.pad_to).build(job.model)
+    metrics = found.evaluate()
     if job.chief:
         step = (job.source.task or {}).get("global_step", 0)
         results_lib.write_eval_results(job.output_dir, metrics, step)
-    return {"metrics": metrics, "seconds": {"evaluation": evaluator.seconds}}
+    return {"metrics": metrics, "seconds": {"evaluation": found.seconds}}
 
 
 def _predict(job):
@@ -216,19 +222,6 @@ def _predict(job):
                 job.output_dir, logits, job.task, split, index == 0, numbers
             )
     job.seconds["prediction"] = evaluator.seconds
-
-
-def _save(job, folder):
-    """Writes the model as a model folder that every program here reads."""
-    task = {
-        **job.task.to_json(),
-        "max_seq_length": job.data.max_seq_length,
-        "truncation": job.data.truncation,
-        "do_lower_case": job.data.do_lower_case,
-        "global_step": int(job.model.global_step.numpy()),
-    }
-    source = job.source
-    save_model_folder(folder, source.config, job.model.arrays(), source.vocab_file, task)
 
 
 def _count_parameters(model):

@@ -1,50 +1,65 @@
 """Distillation as a lever of a run: the teacher's outputs, and the loss that draws to them."""
 
 import dataclasses
+import functools
 
 from bert_tf.distillation.losses import DistillationLoss
 from bert_tf.training.lever import Lever, Loss
 
 
 class Distillation(Lever):
-    """Trains to a teacher's logits and hidden states beside the task.
+    """Trains each pass to a teacher's logits and hidden states beside the task.
 
     Args:
-      options: `PruningOptions` with the teacher's flags.
+      distilled: `Distilled`.
     """
 
     name = "distillation"
 
-    def __init__(self, options):
+    def __init__(self, distilled):
         super().__init__()
-        self._options = options
+        self._distilled = distilled
         self._loss = self._digest = None
+        self._widths = (None,)
 
     def begin(self, run):
-        options = self._options
-        teacher, self._digest = run.load_other(options.teacher_model_dir, "teacher_model_dir")
+        distilled = self._distilled
+        teacher, self._digest = run.load_other(distilled.folder, distilled.flag)
         self._loss = DistillationLoss(
             teacher,
             run.model.config,
-            temperature=options.distillation_temperature,
-            logits_weight=options.distillation_logits_weight,
-            hidden_weight=options.distillation_hidden_weight,
+            temperature=distilled.temperature,
+            logits_weight=distilled.logits_weight,
+            hidden_weight=distilled.hidden_weight,
+            hidden_loss=distilled.hidden_loss,
+            flag=distilled.flag,
         )
 
     def identity(self):
         return {"teacher's weights": self._digest}
 
     def shared(self, inputs):
-        return {"teacher": self._loss.wanted(inputs)}
+        return {"teacher": {width: self._loss.wanted(inputs, width) for width in self._widths}}
 
     def passes(self, passes):
+        """Adds the teacher's loss to each; `forward` says which layers and width the pass runs."""
+        if self._distilled.same_width:
+            self._widths = tuple(dict.fromkeys(map(_width, passes)))
         return tuple(self._with_teacher(one) for one in passes)
 
     def _with_teacher(self, one):
-        weight = self._options.distillation_label_weight
+        weight = self._distilled.label_weight
         task = (dataclasses.replace(x, weight=weight * x.weight) for x in one.losses)
+        width = _width(one) if self._distilled.same_width else None
+        scale = one.losses[0].weight if one.losses else 1.0
+        losses = functools.partial(self._losses, one.forward.get("layers"), width)
+        return dataclasses.replace(one, losses=(*task, Loss("distillation_loss", losses, scale)))
 
-        def losses(inputs, labels, outputs, shared):
-            return self._loss(inputs, outputs, shared["teacher"])
+    def _losses(self, layers, width, inputs, labels, outputs, shared):
+        return self._loss(inputs, outputs, shared["teacher"][width], layers)
 
-        return dataclasses.replace(one, losses=(*task, Loss("distillation_loss", losses)))
+
+def _width(one):
+    """The units of the first layer that a pass runs, which all its layers have; None for all."""
+    units = one.forward.get("width")
+    return units and units[0]

@@ -5,34 +5,52 @@ import tensorflow as tf
 from bert_tf.errors import UserError
 
 
+HIDDEN_LOSSES = ("relative", "tokens", "original")
+
+
 class DistillationLoss:
     """Per-example distillation losses of a classifier or regressor.
 
     Logits: T^2 times the cross-entropy of the student's softened class probabilities to the
-    teacher's (Hinton et al., 2015), or the squared error of a regression. Hidden states: mean
-    squared error over real tokens between the student's layers and those of the teacher spread
-    evenly over its depth, divided by the mean square of the teacher's (after TinyBERT, Jiao et
-    al., 2020), so that 1 means "no better than zeros" whatever the model. The student's last layer
-    computes the first token only and is compared there; all other layers are compared at every
-    token. A teacher at most half as deep, whose last layer has several students, computes it in
-    full.
+    teacher's (Hinton et al., 2015), or the squared error of a regression. Hidden states: the
+    student's layers are compared with those of the teacher spread evenly over its depth, in one of
+    three ways:
+
+    - `relative`: mean squared error over real tokens divided by the mean square of the teacher's,
+      mean over the layers (after TinyBERT, Jiao et al., 2020), so that 1 means "no better than
+      zeros" whatever the model.
+    - `tokens`: mean squared error over real tokens, sum over the layers.
+    - `original`: the same over all tokens, padding too (DynaBERT's code: Hou et al., 2020).
+
+    But for `original` the student's last layer computes the first token only and is compared there;
+    all other layers are compared at every token. A teacher at most half as deep, whose last layer
+    has several students, computes it in full.
 
     Args:
       teacher: `SequenceClassifier` of the same task; it is run without dropout and never trained.
       student_config: `BertConfig` of the student.
       temperature: T, above 0.
       logits_weight, hidden_weight: factors of the two losses; 0 leaves one out.
+      hidden_loss: `relative`, `tokens` or `original`.
+      flag: what named the teacher, for errors.
 
     Raises:
       UserError: the hidden sizes differ while hidden states are to be compared.
     """
 
     def __init__(
-        self, teacher, student_config, temperature=2.0, logits_weight=1.0, hidden_weight=1.0
+        self,
+        teacher,
+        student_config,
+        temperature=2.0,
+        logits_weight=1.0,
+        hidden_weight=1.0,
+        hidden_loss="relative",
+        flag="teacher_model_dir",
     ):
         if hidden_weight and teacher.config.hidden_size != student_config.hidden_size:
             raise UserError(
-                f"--teacher_model_dir: hidden_size {teacher.config.hidden_size} of the teacher is"
+                f"--{flag}: hidden_size {teacher.config.hidden_size} of the teacher is"
                 f" not the student's {student_config.hidden_size}: give"
                 " --distillation_hidden_weight=0 to compare logits alone"
             )
@@ -40,20 +58,28 @@ class DistillationLoss:
         self.temperature = temperature
         self.logits_weight = logits_weight
         self.hidden_weight = hidden_weight
+        self.hidden_loss = hidden_loss
         depth, own = teacher.config.num_hidden_layers, student_config.num_hidden_layers
         self.layers = [round(i * depth / own) for i in range(own + 1)]
-        self._first_token_only = not hidden_weight or depth not in self.layers[:-1]
+        whole = hidden_loss == "original" or depth in self.layers[:-1]
+        self._first_token_only = not hidden_weight or not whole
 
-    def wanted(self, inputs):
-        """Returns the teacher's (logits, hidden states) for `inputs`, which have no gradient."""
+    def wanted(self, inputs, width=None):
+        """Returns the teacher's (logits, hidden states) for `inputs`, which have no gradient.
+
+        Args:
+          inputs: the student's.
+          width: (heads, neurons) of the teacher to run; None for all.
+        """
         # The student's cached states are not the teacher's.
         inputs = {name: x for name, x in inputs.items() if name != "hidden"}
+        part = {} if width is None else {"width": (width,) * self._teacher.config.num_hidden_layers}
         logits, states = self._teacher.forward(
-            inputs, training=False, first_token_only=self._first_token_only
+            inputs, training=False, first_token_only=self._first_token_only, **part
         )
         return tf.stop_gradient(logits), [tf.stop_gradient(state) for state in states]
 
-    def __call__(self, inputs, outputs, wanted):
+    def __call__(self, inputs, outputs, wanted, layers=None):
         """Returns float32 losses [batch].
 
         Args:
@@ -62,15 +88,25 @@ class DistillationLoss:
             that a cache leaves out are of frozen layers, whose losses would have no gradient: they
             count as 0, so that the others weigh the same.
           wanted: the teacher's, of `wanted`.
+          layers: the student's layers that ran; None for all. What each of them takes is compared
+            with what the teacher's takes, and what the last one gives with what the teacher's does.
         """
         (logits, states), (wanted_logits, wanted_states) = outputs, wanted
         losses = self.logits_weight * self._logits_losses(wanted_logits, logits)
         if self.hidden_weight:
             mask = tf.cast(inputs["input_mask"], tf.float32)
-            chosen = [wanted_states[i] for i in self.layers[-len(states) :]]
-            chosen[-1] = chosen[-1][:, :1]  # all that the student's last layer computes
-            count = len(self.layers)
-            losses += self.hidden_weight * hidden_losses(chosen, states, mask, count)
+            places = self.layers
+            if layers is not None:
+                places = [*(self.layers[layer] for layer in layers), self.layers[-1]]
+            chosen = [wanted_states[i] for i in places[-len(states) :]]
+            if self.hidden_loss == "original":
+                mask = tf.ones_like(mask)
+            else:
+                chosen[-1] = chosen[-1][:, :1]  # all that the student's last layer computes
+            relative = self.hidden_loss == "relative"
+            losses += self.hidden_weight * hidden_losses(
+                chosen, states, mask, len(places), relative
+            )
         return losses
 
     def _logits_losses(self, wanted, logits):
@@ -81,14 +117,16 @@ class DistillationLoss:
         return self.temperature**2 * losses
 
 
-def hidden_losses(wanted, found, mask, count=None):
-    """Returns float32 [batch]: relative squared errors over real tokens, mean over the states.
+def hidden_losses(wanted, found, mask, count=None, relative=True):
+    """Returns float32 [batch]: squared errors over real tokens.
 
     Args:
       wanted, found: lists of float [batch, seq or 1, hidden], those of a pair of the same shape;
         one that holds the first token only is compared there.
       mask: float32 [batch, seq], 1 for real tokens.
       count: states that the mean is over; those that are not here count as 0. All here if None.
+      relative: errors as shares of the mean square of `wanted`, and their mean over the states; or
+        mean squared errors, and their sum over the states.
 
     Raises:
       ValueError: the shapes of a pair differ, as far as they are known when the step is traced;
@@ -100,9 +138,9 @@ def hidden_losses(wanted, found, mask, count=None):
         target = _require_same_shape(target, state)
         weights = mask[:, : tf.shape(state)[1]]
         errors = tf.reduce_mean(tf.square(target - state), -1) * weights
-        scale = tf.reduce_mean(tf.square(target), -1) * weights
+        scale = tf.reduce_mean(tf.square(target), -1) * weights if relative else weights
         total += tf.reduce_sum(errors, -1) / tf.maximum(tf.reduce_sum(scale, -1), 1e-6)
-    return total / (count or len(found))
+    return total / (count or len(found)) if relative else total
 
 
 def _require_same_shape(target, state):

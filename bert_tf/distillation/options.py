@@ -11,6 +11,29 @@ GROUP = "Distillation"
 _TEACHER = Needs("--teacher_model_dir", lambda options: bool(options.teacher_model_dir))
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Distilled:
+    """Which teacher a run has, and what is learnt from it.
+
+    Attributes:
+      folder: the teacher's model folder.
+      flag: that names it, for errors.
+      temperature, logits_weight, hidden_weight: see `DistillationLoss`.
+      label_weight: factor of the task's own loss.
+      hidden_loss: how hidden states are compared, see `DistillationLoss`.
+      same_width: whether a student of a part of the width learns from the same part of the teacher.
+    """
+
+    folder: str
+    flag: str
+    temperature: float
+    logits_weight: float
+    hidden_weight: float
+    label_weight: float
+    hidden_loss: str = "relative"
+    same_width: bool = False
+
+
 @dataclasses.dataclass(kw_only=True)
 class DistillationOptions(LeverOptions):
     """Which teacher, and what is learnt from it."""
@@ -57,10 +80,27 @@ class DistillationOptions(LeverOptions):
         same=True,
     )
 
+    def distilled(self):
+        """Returns the `Distilled` of the run, None without a teacher.
+
+        Options of a lever that comes before this one may say something else.
+        """
+        if not self.teacher_model_dir:
+            return None
+        return Distilled(
+            folder=self.teacher_model_dir,
+            flag="teacher_model_dir",
+            temperature=self.distillation_temperature,
+            logits_weight=self.distillation_logits_weight,
+            hidden_weight=self.distillation_hidden_weight,
+            label_weight=self.distillation_label_weight,
+        )
+
     def lever(self, source):
         """Returns `Distillation` if there is a teacher."""
-        if not self.teacher_model_dir:
+        distilled = self.distilled()
+        if distilled is None:
             return None
         from bert_tf.distillation.lever import Distillation
 
-        return Distillation(self)
+        return Distillation(distilled)

@@ -43,7 +43,7 @@ class BertEncoder(keras.layers.Layer):
         hidden = self.config.hidden_size
         self.embeddings = Embeddings(self.config)
         self.encoder_layers = [
-            EncoderLayer(self.config, f"bert/encoder/layer_{i}", dense_factory or Dense)
+            EncoderLayer(self.config.of_layer(i), f"bert/encoder/layer_{i}", dense_factory or Dense)
             for i in range(self.config.num_hidden_layers)
         ]
         self.final_norm = None
@@ -116,7 +116,8 @@ class BertEncoder(keras.layers.Layer):
           mask: int or float [batch, seq], 1 for real tokens; all ones when None.
           layers: indices of the layers to run, in order; all when None. `range(k, L)` starts above
             a cached boundary; a subset is a shallower network.
-          width: share of heads and neurons that run (DynaBERT's prefix slicing), in (0, 1].
+          width: share of heads and neurons that run (DynaBERT's prefix slicing), in (0, 1]; or a
+            tuple of (heads, neurons), one for each of `layers`.
           training: whether dropout is on (never in frozen layers).
           first_token_only: let the last layer compute the first token only, which is all that a
             pooler needs: the same result for five sixths of a layer less work.
@@ -136,7 +137,7 @@ class BertEncoder(keras.layers.Layer):
             hidden = self.encoder_layers[index](
                 hidden,
                 mask_bias,
-                width=width,
+                width=width[place] if isinstance(width, tuple) else width,
                 training=training and index >= frozen,
                 first_token_only=first_token_only and last,
                 positions=positions if last else None,

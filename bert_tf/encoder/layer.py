@@ -1,7 +1,7 @@
 """One Transformer layer: self-attention and feed-forward, post-LN or pre-LN.
 
 Shapes: B batch, T tokens, Q queries (T, or 1 for the first token only), H hidden, N heads, D head
-size, F feed-forward.
+size (N * D is H but in a sub-network), F feed-forward.
 """
 
 import math
@@ -11,20 +11,7 @@ import tf_keras as keras
 
 from bert_tf.encoder import dense as dense_lib
 from bert_tf.encoder.dropout import Dropout
-
-
-def kept_heads(num_heads, width):
-    """Heads that run at width multiplier `width` (DynaBERT: banker's rounding of heads * width).
-
-    Raises:
-      ValueError: no head or more than all would be left.
-    """
-    kept = round(num_heads * width)
-    if not 1 <= kept <= num_heads:
-        raise ValueError(
-            f"width {width} keeps {kept} of {num_heads} heads; expected 1..{num_heads}"
-        )
-    return kept
+from bert_tf.encoder.subnetwork import kept_units
 
 
 class EncoderLayer(keras.layers.Layer):
@@ -36,7 +23,7 @@ class EncoderLayer(keras.layers.Layer):
     kernels have biases, where the configuration says so.
 
     Args:
-      config: `BertConfig`.
+      config: `BertConfig` of the layer, see `BertConfig.of_layer`.
       scope: variable scope, such as `bert/encoder/layer_0`.
       dense_factory: callable with the constructor of `Dense`, for all kernels.
 
@@ -48,6 +35,7 @@ class EncoderLayer(keras.layers.Layer):
         super().__init__(name=kwargs.pop("name", scope.rsplit("/", 1)[-1]), **kwargs)
         self.config = config
         hidden, wide = config.hidden_size, config.intermediate_size
+        attention = config.num_attention_heads * config.head_size
 
         def dense(d_in, d_out, place):
             return dense_factory(
@@ -64,11 +52,11 @@ class EncoderLayer(keras.layers.Layer):
         def dropout(rate, place):
             return Dropout(rate, f"{scope}/{place}/dropout")
 
-        self.query = dense(hidden, hidden, "attention/self/query")
-        self.key = dense(hidden, hidden, "attention/self/key")
-        self.value = dense(hidden, hidden, "attention/self/value")
+        self.query = dense(hidden, attention, "attention/self/query")
+        self.key = dense(hidden, attention, "attention/self/key")
+        self.value = dense(hidden, attention, "attention/self/value")
         self.attention_dropout = dropout(config.attention_probs_dropout_prob, "attention/self")
-        self.attention_output = dense(hidden, hidden, "attention/output/dense")
+        self.attention_output = dense(attention, hidden, "attention/output/dense")
         self.attention_output_dropout = dropout(config.hidden_dropout_prob, "attention/output")
         self.attention_norm = norm("attention/output/LayerNorm")
         self.intermediate = dense(hidden, wide, "intermediate/dense")
@@ -95,7 +83,8 @@ class EncoderLayer(keras.layers.Layer):
         Args:
           hidden: float [B, T, H].
           mask_bias: float32 [B, 1, 1, T], added to the attention scores; None adds nothing.
-          width: keep the first round(N * width) heads and the same share of the F neurons.
+          width: run the first round(N * width) heads and the same share of the F neurons; or
+            (heads, neurons), how many of each.
           training: whether dropout is on.
           first_token_only: compute the first token's output only (Q = 1). The result equals the
             first row of the full one; the dense layers cost 1/T of the work except key and value.
@@ -104,16 +93,14 @@ class EncoderLayer(keras.layers.Layer):
         Returns:
           float [B, Q, H].
         """
-        heads = kept_heads(self.config.num_attention_heads, width)
-        full = heads == self.config.num_attention_heads
-        neurons = None if full else self._kept_neurons(heads)
+        heads, neurons = self._units(width)
         pre_norm = self.config.norm_position == "pre"
 
         inputs = self.attention_norm(hidden) if pre_norm else hidden
         queries = _chosen(inputs, first_token_only, positions)
         residual = _rows(_chosen(hidden, first_token_only, positions))
         context = self._attend(queries, inputs, mask_bias, heads, training)  # [B * Q, heads * D]
-        update = self.attention_output(context, in_units=None if full else context.shape[-1])
+        update = self.attention_output(context, in_units=self._attention_units(heads))
         hidden = residual + self.attention_output_dropout(update, training=training)
         if not pre_norm:
             hidden = self.attention_norm(hidden)
@@ -127,14 +114,20 @@ class EncoderLayer(keras.layers.Layer):
         hidden = hidden if pre_norm else self.ffn_norm(hidden)
         return tf.reshape(hidden, tf.shape(queries))
 
-    def _kept_neurons(self, heads):
-        share = heads / self.config.num_attention_heads
-        return max(1, int(share * self.config.intermediate_size))
+    def _units(self, width):
+        """(heads, neurons or None for all) that run."""
+        most = (self.config.num_attention_heads, self.config.intermediate_size)
+        heads, neurons = width if isinstance(width, tuple) else kept_units(*most, width)
+        return heads, None if neurons == most[1] else neurons
+
+    def _attention_units(self, heads):
+        """Columns of the heads that run in the queries' kernel; None for all."""
+        return None if heads == self.config.num_attention_heads else heads * self.config.head_size
 
     def _attend(self, queries, inputs, mask_bias, heads, training):
         """Multi-head attention of queries [B, Q, H] over inputs [B, T, H]: [B * Q, heads * D]."""
         size = self.config.head_size
-        units = None if heads == self.config.num_attention_heads else heads * size
+        units = self._attention_units(heads)
         batch, length = tf.shape(inputs)[0], tf.shape(inputs)[1]
 
         # No -1 for the length: it is not known from an empty batch, a short batch's last share.

@@ -70,7 +70,8 @@ def layer_flops(layer, length, first_token_only=False):
     for kernel in layer.kernels:
         rows = length if kernel in (layer.key, layer.value) else tokens
         flops += 2.0 * rows * _matrix_parameters(kernel)
-    return flops + 4.0 * tokens * length * layer.config.hidden_size  # scores and context
+    attention = layer.config.num_attention_heads * layer.config.head_size
+    return flops + 4.0 * tokens * length * attention  # scores and context
 
 
 def _parts(encoder, length):

@@ -46,11 +46,13 @@ class Pass:
       forward: more arguments of `model.forward`, such as a width; {} runs everything.
       when: callable (int64 scalar step) -> bool scalar, whether the pass runs in that step; None
         for always.
+      weight: factor of all its losses, in what is minimised and in what is logged.
     """
 
     losses: tuple = ()
     forward: dict = dataclasses.field(default_factory=dict)
     when: Callable | None = None
+    weight: float = 1.0
 
 
 @dataclasses.dataclass
@@ -65,12 +67,14 @@ class Run:
       started: `now()` when the process began.
       now: callable () -> seconds.
       store: `FeatureStore` of the training examples.
+      dev: {split: `FeatureStore`} of what is evaluated, {} if nothing is.
       output_dir: folder of the run.
       strategy: `tf.distribute.Strategy` or None.
       chief: whether this process writes the files.
       summaries: the chief's `Summaries`; None on other workers.
       load_other: callable (folder, flag) -> (model of the same task with that folder's weights,
         digest of these); `flag` names it in errors.
+      save_model: callable (folder, config, arrays) that writes a model of the run's task.
     """
 
     options: Any
@@ -80,11 +84,13 @@ class Run:
     started: float
     now: Callable
     store: Any
+    dev: dict
     output_dir: pathlib.Path
     strategy: Any
     chief: bool
     summaries: Any
     load_other: Callable
+    save_model: Callable
 
 
 class Lever(StepCallback):
@@ -184,6 +190,13 @@ class Lever(StepCallback):
           metrics: {split: {metric: float}}.
           main: value of the metric that decides what is best.
         """
+
+    def views(self):
+        """Returns {name: arguments of `model.forward`} of the models to evaluate, or None.
+
+        What is best is then the mean of theirs.
+        """
+        return None
 
     def may_be_best(self):
         """Whether the weights of this moment qualify as the best."""

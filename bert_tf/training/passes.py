@@ -23,6 +23,8 @@ def mean_losses(losses, weight, inputs, labels, outputs, shared):
 def added_up(run, passes, step, variables, scalars):
     """Runs the passes of a step; returns (sum of their scalars, sum of their gradients).
 
+    One after the other: side by side they would need the memory of all.
+
     Args:
       run: callable (index, `Pass`) -> (float32 [scalars], gradients of `variables`).
       passes: tuple of `Pass`; one whose `when` says no to `step` adds nothing.
@@ -32,10 +34,12 @@ def added_up(run, passes, step, variables, scalars):
     """
     losses, sums = None, None
     for index, one in enumerate(passes):
-        if one.when is None:
-            more, gradients = run(index, one)
-        else:
-            more, gradients = _run_if(one.when(step), run, index, one, variables, scalars)
+        before = [] if sums is None else [losses, *(x for x in sums if x is not None)]
+        with tf.control_dependencies(_ends(before)):
+            if one.when is None:
+                more, gradients = run(index, one)
+            else:
+                more, gradients = _run_if(one.when(step), run, index, one, variables, scalars)
         if sums is None:
             losses, sums = more, gradients
         else:
@@ -44,18 +48,53 @@ def added_up(run, passes, step, variables, scalars):
     return losses, sums
 
 
+def _ends(values):
+    """Tensors to wait for."""
+    return [x.values if isinstance(x, tf.IndexedSlices) else x for x in values]
+
+
 def _run_if(wanted, run, index, one, variables, scalars):
-    zeros = tf.zeros([scalars]), [tf.zeros(v.shape, tf.float32) for v in variables]
+    """What `run` gives, or zeros; no rows of a table where it gives the gradient of some."""
+    kinds = []
 
-    def dense():
+    def found():
         losses, gradients = run(index, one)
-        pairs = zip(gradients, zeros[1], strict=True)
-        return losses, [zero if g is None else tf.convert_to_tensor(g) for g, zero in pairs]
+        kinds.extend(gradients)
+        pairs = zip(gradients, variables, strict=True)
+        return losses, [_zeros(v, None) if g is None else _as_it_is(g) for g, v in pairs]
 
-    return tf.cond(wanted, dense, lambda: zeros)
+    def nothing():  # traced second
+        pairs = zip(kinds, variables, strict=True)
+        return tf.zeros([scalars]), [_zeros(v, g) for g, v in pairs]
+
+    return tf.cond(wanted, found, nothing)
+
+
+def _as_it_is(gradient):
+    if not isinstance(gradient, tf.IndexedSlices):
+        return tf.convert_to_tensor(gradient)
+    values, indices = gradient.values, tf.cast(gradient.indices, tf.int64)
+    return tf.IndexedSlices(values, indices, tf.cast(gradient.dense_shape, tf.int64))
+
+
+def _zeros(variable, kind):
+    """Zeros of the variable's shape, in the form of the gradient `kind`."""
+    if not isinstance(kind, tf.IndexedSlices):
+        return tf.zeros(variable.shape, tf.float32)
+    # XLA wants as many rows on both sides, and knows how many; else none cost nothing.
+    rows = kind.values.shape[0] or 0
+    values = tf.zeros([rows, *variable.shape[1:]], kind.values.dtype)
+    shape = tf.constant(variable.shape.as_list(), tf.int64)
+    return tf.IndexedSlices(values, tf.zeros([rows], tf.int64), shape)
 
 
 def _sum(a, b):
     if a is None or b is None:
         return b if a is None else a
+    if isinstance(a, tf.IndexedSlices) and isinstance(b, tf.IndexedSlices):
+        # A table of words as a whole, once for each pass, would cost more than the passes.
+        indices = [tf.cast(x.indices, tf.int64) for x in (a, b)]
+        return tf.IndexedSlices(
+            tf.concat([a.values, b.values], 0), tf.concat(indices, 0), a.dense_shape
+        )
     return tf.convert_to_tensor(a) + tf.convert_to_tensor(b)

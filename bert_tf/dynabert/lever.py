@@ -1,0 +1,204 @@
+"""Width- and depth-adaptive training (DynaBERT: Hou et al., 2020) as a lever of a run."""
+
+import dataclasses
+import functools
+import math
+
+import tensorflow as tf
+from absl import logging
+
+from bert_tf.checkpoints.report import assign_arrays
+from bert_tf.dynabert import importance, rewiring
+from bert_tf.dynabert.export import RECORD, export
+from bert_tf.dynabert.options import PHASES, parse_sampling
+from bert_tf.encoder import Subnetwork
+from bert_tf.errors import UserError
+from bert_tf.training import distribution
+from bert_tf.training.best import BestModel
+from bert_tf.training.lever import Lever
+
+IMPORTANCE_FILE = "importance.npz"
+_SAMPLING = 0x5B6E  # keeps the draws of sub-networks apart from others of the same step
+
+
+class DynaBert(Lever):
+    """Trains and evaluates the sub-networks of the flags' widths and depths.
+
+    Args:
+      options: `DynaBertOptions` of a program.
+    """
+
+    name = "dynabert"
+
+    def __init__(self, options):
+        super().__init__()
+        self._options = options
+        self._run = None
+        self._subnetworks = []
+        self._best = {}  # {name of a sub-network: `BestModel`}
+
+    @property
+    def conflicts(self):
+        """Masks, and caches of activations, which each sub-network would need of its own."""
+        found = {
+            "masks": "sub-networks cannot be trained beside masks: train them on the compact model"
+            " that remove_mask.py makes, or put masks on an exported sub-network"
+        }
+        if getattr(self._options, "activation_cache", "off") != "off":
+            found["freezing"] = (
+                "--activation_cache keeps what the whole model computes, which a sub-network does"
+                " not: leave it out, or export the sub-network and freeze that"
+            )
+        return found
+
+    def source(self, source):
+        """Refuses phases out of order; the configuration records what is made of the model."""
+        options, config = self._options, source.config
+        record = config.extra.get(RECORD, {})
+        if options.do_train:
+            self._check_phase(record, source)
+        self._subnetworks = [
+            Subnetwork.of(config, width, depth, options.depth_rule)
+            for depth in options.depths
+            for width in options.widths
+        ]
+        if not options.do_train:
+            return source
+        self._warn_of_untrained()
+        record = {
+            **record,
+            "phase": options.training_phase,
+            "widths": options.widths,
+            "depths": options.depths,
+            "depth_rule": options.depth_rule,
+        }
+        extra = {**config.extra, RECORD: record}
+        return dataclasses.replace(source, config=config.replace(extra=extra))
+
+    def begin(self, run):
+        self._run = run
+        if self._options.training_phase == "dynabertw":
+            self._rewire()
+
+    def passes(self, passes):
+        """Each pass once for each sub-network, the largest first, as the original has them."""
+        count = len(self._subnetworks)
+        kind, random = parse_sampling(self._options.subnetwork_sampling)
+        fixed = [0, count - 1] if kind == "sandwich" else []
+        whole = {} if self._options.hidden_loss == "tokens" else {"first_token_only": False}
+        if kind == "all" or len(fixed) + random >= count:
+            fixed, random = range(count), 0
+        found = []
+        for index, part in enumerate(self._subnetworks):
+            drawn = {}
+            if index not in fixed:
+                rest = count - len(fixed)
+                draw = functools.partial(_is_drawn, index, fixed, count, random, self._run)
+                drawn = {"when": draw, "weight": rest / random}
+            for one in passes:
+                forward = {**one.forward, **part.forward, **whole}
+                found.append(dataclasses.replace(one, forward=forward, **drawn))
+        return tuple(found)
+
+    def views(self):
+        return {part.name: part.forward for part in self._subnetworks}
+
+    def on_train_begin(self, logs=None):
+        """Takes over what the run has kept before."""
+        if self._best or not (self._options.keep_best_subnetworks and self._run.chief):
+            return
+        for part in self._subnetworks:
+            folder = self._run.output_dir / "subnetworks" / part.name
+            best = BestModel(folder, functools.partial(self._save, part))
+            best.recall(int(self._run.model.global_step.numpy()))
+            self._best[part.name] = best
+
+    def evaluated(self, step, metrics, main):
+        """Keeps the sub-networks that are better than before, where that is asked for."""
+        split, first = next(iter(metrics.items()))
+        metric = next(iter(first)).removeprefix("mean_")
+        for name, best in self._best.items():
+            values = {key: first[f"{key}_{name}"] for key in (metric, "loss")}
+            if values[metric] > best.evaluation.get("value", -math.inf):
+                found = {"metric": metric, "value": values[metric], "step": step}
+                best.keep({**found, "metrics": {split: values}})
+
+    def report(self):
+        options = self._options
+        found = {
+            "phase": options.training_phase,
+            "widths": options.widths,
+            "depths": options.depths,
+            "sampling": options.subnetwork_sampling,
+            "subnetworks": [
+                {"name": part.name, "layers": part.layers, "units": part.units}
+                for part in self._subnetworks
+            ],
+        }
+        best = {name: best.evaluation for name, best in self._best.items()}
+        return {**found, **({"best_subnetworks": best} if best else {})}
+
+    def _check_phase(self, record, source):
+        phase, before = self._options.training_phase, record.get("phase")
+        if phase == "dynabertw" and record.get("rewired"):
+            raise UserError(
+                f"--training_phase=dynabertw: {source.source} was rewired before (its heads and"
+                " neurons are in order already): go on with --training_phase=dynabert, or start"
+                " from the fine-tuned model"
+            )
+        if phase in ("dynabert", "final_finetuning") and not record.get("rewired"):
+            raise UserError(
+                f"--training_phase={phase}: the heads and neurons of {source.source} are in no"
+                " order: run --training_phase=dynabertw on it first"
+            )
+        if before in PHASES and PHASES.index(before) > PHASES.index(phase) > 0:
+            raise UserError(
+                f"--training_phase={phase}: {source.source} has been through {before}: start from"
+                " the model before that phase"
+            )
+
+    def _warn_of_untrained(self):
+        for name, values in (("width", self._options.widths), ("depth", self._options.depths)):
+            if values[0] < 1:
+                what = "heads and neurons" if name == "width" else "layers"
+                logging.warning(
+                    "--%s_mult_list has no 1.0: the %s beyond %g stay as they are, untrained",
+                    name, what, values[0],
+                )  # fmt: skip
+
+    def _rewire(self):
+        """Puts the most important heads and neurons of the model first."""
+        run = self._run
+        path = run.output_dir / IMPORTANCE_FILE
+        distribution.chief_first(run.strategy, lambda chief: self._write_scores(path, chief))
+        config = run.source.config
+        without = config.replace(extra={k: v for k, v in config.extra.items() if k != RECORD})
+        _, arrays = rewiring.rewire(without, run.model.arrays(), importance.read(path, config))
+        assign_arrays(run.model.model_weights, arrays, "the rewired model")
+
+    def _write_scores(self, path, chief):
+        """Computes the scores of heads and neurons, unless an earlier process of the run did."""
+        run, options = self._run, self._options
+        if not chief or (run.output_dir / "training_state.json").exists() and path.exists():
+            return
+        stores = [run.store] if options.importance_split == "train" else list(run.dev.values())
+        found = [
+            importance.importance(
+                run.model, store, examples=options.importance_examples or None, seed=options.seed
+            )
+            for store in stores
+        ]
+        importance.write(path, functools.reduce(importance.added, found))
+
+    def _save(self, part, folder):
+        run = self._run
+        run.save_model(folder, *export(run.source.config, run.model.arrays(), part))
+
+
+def _is_drawn(index, fixed, count, random, run, step):
+    """Whether sub-network `index` is among the `random` that are drawn for the step."""
+    seed = tf.stack([tf.cast(step, tf.int32), run.options.seed ^ _SAMPLING])
+    draws = tf.random.stateless_uniform([count], seed)
+    others = tf.constant([i not in fixed for i in range(count)])
+    draws = tf.where(others, draws, 2.0)  # those that always run come last
+    return tf.reduce_sum(tf.cast(draws < draws[index], tf.int32)) < random

@@ -1,5 +1,6 @@
 """Runs a script's main: flags parsed, one clear line and a non-zero exit on bad input."""
 
+import atexit
 import os
 import sys
 import traceback
@@ -43,7 +44,24 @@ def run(options_class, main, introduction):
             print("interrupted", file=sys.stderr)
             return 130
 
-    app.run(guarded, flags_parser=_parse_flags)
+    status = [1]  # of an exception that nothing catches
+    if "TF_CONFIG" not in os.environ:  # a worker of a cluster takes leave of the others
+        atexit.register(_end, status)
+    try:
+        app.run(guarded, flags_parser=_parse_flags)
+    except SystemExit as e:
+        status[0] = e.code if isinstance(e.code, int) else int(e.code is not None)
+        raise
+
+
+def _end(status):
+    """Ends the process, the other exit handlers done: to free TensorFlow's objects takes 1.8 s."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        status[0] = 120  # as Python says it
+    os._exit(status[0])
 
 
 def _program():

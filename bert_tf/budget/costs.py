@@ -4,7 +4,7 @@ import collections
 
 _RECENT = 8  # updates that the next one is expected to be like
 _SLACK = 1.2  # a disk or a neighbour may be slower the last time
-_LEAVING = 3.0  # seconds for the last small files and the end of the process, 1.6 to 2.6 measured
+_LEAVING = 1.0  # seconds for the last small files and the end of the process, 0.3 to 0.8 measured
 
 
 class Costs:

@@ -107,8 +107,8 @@ def _guard(options, seconds=None, loss=None):
 
 
 def _last_works(options):
-    # The best weights are saved by the evaluation, then read and become the final ones.
-    return ["save", *["model"] * (3 if options.keep_best else 1)]
+    # The best weights, which the evaluation's time has saved, are read and become the final ones.
+    return ["save", *["model"] * (2 if options.keep_best else 1)]
 
 
 def _save_interval(options, share):

@@ -19,7 +19,7 @@ ORDER = (
     ("data", "encoder"),
     ("heads",),
     ("training",),
-    ("pruning", "distillation", "freezing", "budget"),
+    ("pruning", "distillation", "freezing", "budget", "dynabert"),
     ("classification", "pretraining"),
 )
 GROUP = {name: group for group, names in enumerate(ORDER) for name in names}

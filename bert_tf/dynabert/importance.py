@@ -1,0 +1,285 @@
+"""How much a task's loss depends on each attention head and feed-forward neuron (DynaBERT).
+
+A unit's score is first order (Hou et al., 2020): |dL/dz| of a gate z = 1 that multiplies what the
+unit computes. For that, gradients of the kernels are enough: z scales rows or columns of a kernel
+W, so dL/dz is the sum of W dL/dW over them. Where W is a product of factors, the factor that has
+these rows or columns gives the same sum.
+"""
+
+import dataclasses
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from bert_tf import files
+from bert_tf.data.batching import train_plan
+from bert_tf.data.pipeline import make_dataset
+from bert_tf.errors import UserError
+from flop.factorized_dense import FactorizedDense
+
+# What reading a damaged archive raises.
+_DAMAGE = (
+    OSError, EOFError, ValueError, ArithmeticError, MemoryError, RuntimeError, zipfile.BadZipFile,
+    zlib.error, struct.error,
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Importance:
+    """Scores of a model's units, 0 or more: the higher, the more the loss depends on the unit.
+
+    Those of one layer can be compared with each other, not with another layer's.
+
+    Attributes:
+      heads: list over the layers of float64 [heads].
+      neurons: list over the layers of float64 [neurons].
+    """
+
+    heads: list
+    neurons: list
+
+
+def importance(model, store, token_budget=4096, examples=None, seed=42):
+    """Scores the heads and neurons of a model on labelled examples.
+
+    The score is the sum over batches of the absolute gradient of each batch's mean loss, without
+    dropout. The original never resets the gradients between batches, so that its first batches
+    count most; here every batch counts by itself.
+
+    Args:
+      model: `SequenceClassifier` or what has its `encoder`, `forward` and `example_losses`; nothing
+        of it frozen. Its kernels may be factorised, with gates or without.
+      store: `FeatureStore` with labels.
+      token_budget: padded tokens per batch; one example is taken whatever its length.
+      examples: how many to use, 1 or more, drawn at random; None or too many uses all.
+      seed: of the draw and of which examples share a batch.
+
+    Returns:
+      An `Importance`.
+
+    Raises:
+      ValueError: the store has no labels, or layers are frozen.
+      UserError: a score is not finite; the message names the layer.
+    """
+    if store.labels is None:
+        raise ValueError("examples without labels have no loss")
+    if model.encoder.gradient_start is not None:
+        raise ValueError("frozen layers have no gradients")
+    plan = train_plan(
+        store.lengths,
+        token_budget=max(token_budget, int(store.lengths.max())),
+        epochs=1.0 if examples is None else min(1.0, examples / len(store)),
+        seed=seed,
+    )
+    layers = [_Layer(layer) for layer in model.encoder.encoder_layers]
+    _run(model, layers, make_dataset(store, plan), plan.steps)
+    found = Importance([x.heads.numpy() for x in layers], [x.neurons.numpy() for x in layers])
+    place = _not_finite(found)
+    if place:
+        raise UserError(
+            f"importance: a score of {place} is not finite: the model overflows on these rows, so"
+            " they cannot say what to keep: give other rows, or compute in float32"
+        )
+    return found
+
+
+def head_scores(kernel, gradient, heads):
+    """Scores of attention heads in one batch, by the rows of the attention's output kernel.
+
+    A gate on a head's attention probabilities multiplies its part of the context, which is what
+    these rows are multiplied with.
+
+    Args:
+      kernel, gradient: [heads * head size, units] kernel (or its first factor) and its gradient.
+      heads: number of heads.
+
+    Returns:
+      float64 [heads].
+    """
+    rows = _summed(kernel, gradient, axis=1)
+    return tf.abs(tf.reduce_sum(tf.reshape(rows, [heads, -1]), 1))
+
+
+def neuron_scores(up, up_gradient, bias, bias_gradient, down, down_gradient):
+    """Scores of feed-forward neurons in one batch: |gate before| + |gate after the activation|.
+
+    Args:
+      up, up_gradient: [units, neurons] kernel into the neurons (or its last factor), its gradient.
+      bias, bias_gradient: [neurons], or both None.
+      down, down_gradient: [neurons, units] kernel out of them (or its first factor), its gradient.
+
+    Returns:
+      float64 [neurons].
+    """
+    into = input_scores(up, up_gradient, bias, bias_gradient)
+    return into + tf.abs(_summed(down, down_gradient, axis=1))
+
+
+def input_scores(kernel, gradient, bias=None, bias_gradient=None):
+    """Scores of the units [units] that a kernel [d_in, units] and its bias [units] feed."""
+    columns = _summed(kernel, gradient, axis=0)
+    if bias is not None:
+        columns += _float64(bias) * _float64(bias_gradient)
+    return tf.abs(columns)
+
+
+def write(path, importance):
+    """Writes an `Importance` as an .npz of `layer_0/heads`, `layer_0/neurons` and so on.
+
+    Raises:
+      UserError: it cannot be written; an older file is then untouched.
+    """
+    arrays = {}
+    for i, (heads, neurons) in enumerate(zip(importance.heads, importance.neurons, strict=True)):
+        arrays |= {f"layer_{i}/heads": heads, f"layer_{i}/neurons": neurons}
+    with files.atomic_path(path) as temporary, open(temporary, "wb") as f:
+        np.savez(f, **arrays)
+
+
+def read(path, config):
+    """Returns the `Importance` that `write` wrote.
+
+    Args:
+      path: the file.
+      config: `BertConfig` of the model that is scored.
+
+    Raises:
+      UserError: the file is missing or damaged, or its scores are not finite or not those of such a
+        model; the message names the file and the layer.
+    """
+    arrays = _read_archive(path)
+    _check_sizes(path, arrays, config)
+    count = range(config.num_hidden_layers)
+    heads = [arrays[f"layer_{i}/heads"].astype(np.float64) for i in count]
+    neurons = [arrays[f"layer_{i}/neurons"].astype(np.float64) for i in count]
+    found = Importance(heads, neurons)
+    place = _not_finite(found)
+    if place:
+        raise UserError(f"{path}: a score of {place} is not finite: compute the scores again")
+    return found
+
+
+def _read_archive(path):
+    """Returns {name: array} of an .npz, whatever is in it."""
+    files.refuse_pointer(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name.removesuffix(".npy"): _array(archive, name) for name in archive.namelist()}
+    except _DAMAGE as e:
+        reason = getattr(e, "strerror", None) or e
+        raise UserError(f"{path}: the scores of importance cannot be read: {reason}") from e
+
+
+def _array(archive, name):
+    with archive.open(name) as f:
+        return np.lib.format.read_array(f, allow_pickle=False)
+
+
+def _check_sizes(path, arrays, config):
+    sizes = {}
+    for i in range(config.num_hidden_layers):
+        sizes[f"layer_{i}/heads"] = config.num_attention_heads
+        sizes[f"layer_{i}/neurons"] = config.intermediate_size
+    wrong = [
+        *(f"lacks {name}" for name in sizes if name not in arrays),
+        *(f"has {name}" for name in sorted(arrays) if name not in sizes),
+        *(
+            f"{name} is {arrays[name].dtype} {list(arrays[name].shape)}, not {size} numbers"
+            for name, size in sizes.items()
+            if name in arrays and not _is_vector(arrays[name], size)
+        ),
+    ]
+    if wrong:
+        raise UserError(
+            f"{path}: {wrong[0]}: not the scores of a model of {config.num_hidden_layers} layers,"
+            f" {config.num_attention_heads} heads and {config.intermediate_size} neurons: compute"
+            " those of this model"
+        )
+
+
+def _is_vector(array, size):
+    return array.shape == (size,) and array.dtype.kind in "fiu"
+
+
+def _not_finite(importance):
+    """The first place of a score that is not finite, such as `layer_3/heads`, or None."""
+    for i, scores in enumerate(zip(importance.heads, importance.neurons, strict=True)):
+        for part, values in zip(("heads", "neurons"), scores, strict=True):
+            if not np.isfinite(values).all():
+                return f"layer_{i}/{part}"
+    return None
+
+
+class _Layer:
+    """The kernels of a layer that its units' scores are made of, and the sums of these scores."""
+
+    def __init__(self, layer):
+        up, gate = layer.intermediate, layer.gate
+        variables = {
+            "context": _first_kernel(layer.attention_output),
+            "up": _last_kernel(up),
+            "up_bias": up.bias,
+            "gate": None if gate is None else _last_kernel(gate),
+            "gate_bias": None if gate is None else gate.bias,
+            "down": _first_kernel(layer.ffn_output),
+        }
+        self.variables = {name: x for name, x in variables.items() if x is not None}
+        self.heads = _zeros(self.variables["context"].shape[0] // layer.config.head_size)
+        self.neurons = _zeros(self.variables["down"].shape[0])
+
+    def add(self, gradients):
+        """Adds the scores of a batch; `gradients` {name: gradient} as `variables`."""
+
+        def pairs(*names):
+            found = ((self.variables.get(name), gradients.get(name)) for name in names)
+            return [x for pair in found for x in pair]
+
+        self.heads.assign_add(head_scores(*pairs("context"), self.heads.shape[0]))
+        self.neurons.assign_add(neuron_scores(*pairs("up", "up_bias", "down")))
+        if "gate" in self.variables:
+            self.neurons.assign_add(input_scores(*pairs("gate", "gate_bias")))
+
+
+def _run(model, layers, dataset, steps):
+    variables = [layer.variables for layer in layers]
+
+    @tf.function(input_signature=dataset.element_spec)
+    def add_batch(inputs, labels):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(tf.nest.flatten(variables))
+            logits, _ = model.forward(inputs, training=False)
+            loss = tf.reduce_mean(model.example_losses(labels, logits))
+        for layer, gradients in zip(layers, tape.gradient(loss, variables), strict=True):
+            layer.add(gradients)
+
+    for step, (inputs, labels) in enumerate(dataset):
+        add_batch(inputs, labels)
+        if 10 * (step + 1) // steps > 10 * step // steps:
+            logging.info("importance: %d of %d batches", step + 1, steps)
+
+
+def _first_kernel(dense):
+    """The variable whose rows are the inputs of a dense layer, factorised or not."""
+    return dense.kernel_p if isinstance(dense, FactorizedDense) else dense.kernel
+
+
+def _last_kernel(dense):
+    """The variable whose columns are its outputs."""
+    return dense.kernel_q if isinstance(dense, FactorizedDense) else dense.kernel
+
+
+def _zeros(size):
+    # Double precision: the scores of many small batches are added up.
+    return tf.Variable(tf.zeros([size], tf.float64), trainable=False)
+
+
+def _summed(kernel, gradient, axis):
+    return tf.reduce_sum(_float64(kernel) * _float64(gradient), axis)
+
+
+def _float64(x):
+    return tf.cast(tf.convert_to_tensor(x), tf.float64)

@@ -127,6 +127,14 @@ def input_scores(kernel, gradient, bias=None, bias_gradient=None):
     return tf.abs(columns)
 
 
+def added(one, other):
+    """Returns the sum of two `Importance` of the same model, on different examples."""
+    return Importance(
+        [a + b for a, b in zip(one.heads, other.heads, strict=True)],
+        [a + b for a, b in zip(one.neurons, other.neurons, strict=True)],
+    )
+
+
 def write(path, importance):
     """Writes an `Importance` as an .npz of `layer_0/heads`, `layer_0/neurons` and so on.
 
@@ -182,8 +190,7 @@ def _array(archive, name):
 def _check_sizes(path, arrays, config):
     sizes = {}
     for i in range(config.num_hidden_layers):
-        sizes[f"layer_{i}/heads"] = config.num_attention_heads
-        sizes[f"layer_{i}/neurons"] = config.intermediate_size
+        sizes[f"layer_{i}/heads"], sizes[f"layer_{i}/neurons"] = config.units_of(i)
     wrong = [
         *(f"lacks {name}" for name in sizes if name not in arrays),
         *(f"has {name}" for name in sorted(arrays) if name not in sizes),

@@ -54,9 +54,8 @@ class DynaBert(Lever):
     def source(self, source):
         """Refuses phases out of order; the configuration records what is made of the model."""
         options, config = self._options, source.config
-        record = config.extra.get(RECORD, {})
         if options.do_train:
-            self._check_phase(record, source)
+            self._check_phase(source)
         self._subnetworks = [
             Subnetwork.of(config, width, depth, options.depth_rule)
             for depth in options.depths
@@ -66,11 +65,11 @@ class DynaBert(Lever):
             return source
         self._warn_of_untrained()
         record = {
-            **record,
             "phase": options.training_phase,
             "widths": options.widths,
             "depths": options.depths,
             "depth_rule": options.depth_rule,
+            "rewired": rewiring.is_rewired(config) or options.training_phase == "dynabertw",
         }
         extra = {**config.extra, RECORD: record}
         return dataclasses.replace(source, config=config.replace(extra=extra))
@@ -138,15 +137,16 @@ class DynaBert(Lever):
         best = {name: best.evaluation for name, best in self._best.items()}
         return {**found, **({"best_subnetworks": best} if best else {})}
 
-    def _check_phase(self, record, source):
-        phase, before = self._options.training_phase, record.get("phase")
-        if phase == "dynabertw" and record.get("rewired"):
+    def _check_phase(self, source):
+        phase, rewired = self._options.training_phase, rewiring.is_rewired(source.config)
+        before = source.config.extra.get(RECORD, {}).get("phase")
+        if phase == "dynabertw" and rewired:
             raise UserError(
                 f"--training_phase=dynabertw: {source.source} was rewired before (its heads and"
                 " neurons are in order already): go on with --training_phase=dynabert, or start"
                 " from the fine-tuned model"
             )
-        if phase in ("dynabert", "final_finetuning") and not record.get("rewired"):
+        if phase in ("dynabert", "final_finetuning") and not rewired:
             raise UserError(
                 f"--training_phase={phase}: the heads and neurons of {source.source} are in no"
                 " order: run --training_phase=dynabertw on it first"
@@ -182,12 +182,15 @@ class DynaBert(Lever):
         if not chief or (run.output_dir / "training_state.json").exists() and path.exists():
             return
         stores = [run.store] if options.importance_split == "train" else list(run.dev.values())
+        encoder = run.model.encoder
+        start, encoder.gradient_start = encoder.gradient_start, None  # what is frozen counts, too
         found = [
             importance.importance(
                 run.model, store, examples=options.importance_examples or None, seed=options.seed
             )
             for store in stores
         ]
+        encoder.gradient_start = start
         importance.write(path, functools.reduce(importance.added, found))
 
     def _save(self, part, folder):

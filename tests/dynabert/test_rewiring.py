@@ -13,7 +13,7 @@ from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.config import BertConfig
 from bert_tf.dynabert.importance import Importance
 from bert_tf.dynabert.rewiring import is_rewired, orders, rewire
-from bert_tf.encoder.layer import kept_heads
+from bert_tf.encoder.subnetwork import kept_heads
 from bert_tf.errors import UserError
 from tests import tiny
 from tests.dynabert.reference import CONFIG, KINDS, make_arrays, make_model, make_store

@@ -132,7 +132,7 @@ def test_width_is_the_network_of_the_first_heads_and_neurons():
             kernel[kept:] = 0
             down.kernel.assign(kernel)
     np.testing.assert_allclose(half, encoder(INPUTS)["sequence_output"], atol=1e-5)
-    with pytest.raises(ValueError, match="keeps 0 of 4 heads"):
+    with pytest.raises(ValueError, match="keeps no head of 4"):
         encoder.transform(encoder.embed(IDS, TYPES), MASK, width=0.1)
 
 

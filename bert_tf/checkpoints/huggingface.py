@@ -138,7 +138,8 @@ def write(folder, config, arrays, vocab_file=None, task=None, do_lower_case=None
 
     Raises:
       UserError: the model cannot be represented (factorised kernels, pre-LN, gates, heads that
-        hidden_size has no room for) or is not finite, or the folder holds anything else or cannot be written; it is then untouched.
+        hidden_size has no room for) or is not finite, or the folder holds anything else or cannot
+        be written; it is then untouched.
     """
     folder = pathlib.Path(folder)
     shapes.check_representable(config, arrays, "a Hugging Face folder")

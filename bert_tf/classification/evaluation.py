@@ -168,7 +168,8 @@ class EvalSpec:
     """What to evaluate on: the splits of a task.
 
     Attributes:
-      task, stores, batch_size, views, pad_to: see `TaskEvaluation`, which another kind of data replaces.
+      task, stores, batch_size, views, pad_to: see `TaskEvaluation`, which another kind of data
+        replaces.
     """
 
     task: Any

@@ -82,9 +82,7 @@ class SequenceClassifier(UpdatedModel):
     def _key(self):
         return (self._subnetwork.layers, self._subnetwork.units)
 
-    def forward(
-        self, inputs, training=None, first_token_only=True, layers=None, width=1.0
-    ):
+    def forward(self, inputs, training=None, first_token_only=True, layers=None, width=1.0):
         """Returns (logits, hidden states): those of `call`, and what each layer gave on the way.
 
         With `inputs["hidden"]`, the output of the frozen layers [batch, seq, hidden], these and

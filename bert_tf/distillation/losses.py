@@ -4,7 +4,6 @@ import tensorflow as tf
 
 from bert_tf.errors import UserError
 
-
 HIDDEN_LOSSES = ("relative", "tokens", "original")
 
 

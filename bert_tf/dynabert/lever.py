@@ -179,7 +179,7 @@ class DynaBert(Lever):
     def _write_scores(self, path, chief):
         """Computes the scores of heads and neurons, unless an earlier process of the run did."""
         run, options = self._run, self._options
-        if not chief or (run.output_dir / "training_state.json").exists() and path.exists():
+        if not chief or ((run.output_dir / "training_state.json").exists() and path.exists()):
             return
         stores = [run.store] if options.importance_split == "train" else list(run.dev.values())
         encoder = run.model.encoder

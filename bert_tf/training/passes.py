@@ -63,8 +63,8 @@ def _run_if(wanted, run, index, one, variables, scalars):
         pairs = zip(gradients, variables, strict=True)
         return losses, [_zeros(v, None) if g is None else _as_it_is(g) for g, v in pairs]
 
-    def nothing():  # traced second
-        pairs = zip(kinds, variables, strict=True)
+    def nothing():  # traced second; run eagerly it is alone
+        pairs = zip(kinds or [None] * len(variables), variables, strict=True)
         return tf.zeros([scalars]), [_zeros(v, g) for g, v in pairs]
 
     return tf.cond(wanted, found, nothing)

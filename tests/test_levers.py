@@ -38,6 +38,8 @@ LEVERS = {
     "static": "loss",
     "cached": "freezing/frozen_layers",
     "budget": "elapsed_share",
+    "widths": "distillation_loss",
+    "sampled": "loss",
 }
 
 
@@ -61,6 +63,9 @@ def runs(tmp_path_factory):
         "data_dir": tiny.make_sst2(root / "sst2", train=32),
         "feature_dir": root / "features",
     }
+    tuned = tiny.make_classifier(
+        root / "tuned", ["0", "1"], {"task_name": "sst-2"}, num_hidden_layers=2
+    )
     teacher = tiny.make_classifier(root / "teacher", ["0", "1"], {"task_name": "sst-2"})
     levers = {
         "plain": {},
@@ -72,6 +77,14 @@ def runs(tmp_path_factory):
         "budget": {
             **MASKS, "model_dir": root / "factorized", "budget": f"{STEPS}steps",
             "num_train_epochs": None, "target_sparsity_warmup": None,
+        },
+        "widths": {
+            "model_dir": tuned, "training_phase": "dynabertw", "width_mult_list": "0.5,1.0",
+            "keep_best_subnetworks": True, "learning_rate": 3e-4,
+        },
+        "sampled": {
+            "model_dir": tuned, "width_mult_list": "0.5,1.0", "depth_mult_list": "0.5,1.0",
+            "subnetwork_sampling": "random:2",
         },
     }  # fmt: skip
     runs = {name: {**common, **flags} for name, flags in levers.items()}

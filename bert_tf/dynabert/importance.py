@@ -43,7 +43,7 @@ class Importance:
     neurons: list
 
 
-def importance(model, store, token_budget=4096, examples=None, seed=42):
+def importance(model, store, token_budget=4096, examples=None, seed=42, strategy=None):
     """Scores the heads and neurons of a model on labelled examples.
 
     The score is the sum over batches of the absolute gradient of each batch's mean loss, without
@@ -57,6 +57,8 @@ def importance(model, store, token_budget=4096, examples=None, seed=42):
       token_budget: padded tokens per batch; one example is taken whatever its length.
       examples: how many to use, 1 or more, drawn at random; None or too many uses all.
       seed: of the draw and of which examples share a batch.
+      strategy: `tf.distribute.Strategy` that the model's variables belong to; its first replica's
+        work is taken, and no other process is waited for. None without one.
 
     Returns:
       An `Importance`.
@@ -75,9 +77,7 @@ def importance(model, store, token_budget=4096, examples=None, seed=42):
         epochs=1.0 if examples is None else min(1.0, examples / len(store)),
         seed=seed,
     )
-    layers = [_Layer(layer) for layer in model.encoder.encoder_layers]
-    _run(model, layers, make_dataset(store, plan), plan.steps)
-    found = Importance([x.heads.numpy() for x in layers], [x.neurons.numpy() for x in layers])
+    found = Importance(*_run(model, make_dataset(store, plan), plan.steps, strategy))
     place = _not_finite(found)
     if place:
         raise UserError(
@@ -222,7 +222,7 @@ def _not_finite(importance):
 
 
 class _Layer:
-    """The kernels of a layer that its units' scores are made of, and the sums of these scores."""
+    """The kernels of a layer that its units' scores are made of."""
 
     def __init__(self, layer):
         up, gate = layer.intermediate, layer.gate
@@ -235,38 +235,49 @@ class _Layer:
             "down": _first_kernel(layer.ffn_output),
         }
         self.variables = {name: x for name, x in variables.items() if x is not None}
-        self.heads = _zeros(self.variables["context"].shape[0] // layer.config.head_size)
-        self.neurons = _zeros(self.variables["down"].shape[0])
+        self._count = self.variables["context"].shape[0] // layer.config.head_size
 
-    def add(self, gradients):
-        """Adds the scores of a batch; `gradients` {name: gradient} as `variables`."""
+    def scores(self, gradients):
+        """Returns those of (heads, neurons) in a batch; {name: gradient} as `variables`."""
 
         def pairs(*names):
             found = ((self.variables.get(name), gradients.get(name)) for name in names)
             return [x for pair in found for x in pair]
 
-        self.heads.assign_add(head_scores(*pairs("context"), self.heads.shape[0]))
-        self.neurons.assign_add(neuron_scores(*pairs("up", "up_bias", "down")))
+        neurons = neuron_scores(*pairs("up", "up_bias", "down"))
         if "gate" in self.variables:
-            self.neurons.assign_add(input_scores(*pairs("gate", "gate_bias")))
+            neurons += input_scores(*pairs("gate", "gate_bias"))
+        return head_scores(*pairs("context"), self._count), neurons
 
 
-def _run(model, layers, dataset, steps):
+def _run(model, dataset, steps, strategy):
+    """Returns ([heads' scores], [neurons' scores]), by layer, sums over the batches."""
+    layers = [_Layer(layer) for layer in model.encoder.encoder_layers]
     variables = [layer.variables for layer in layers]
 
-    @tf.function(input_signature=dataset.element_spec)
-    def add_batch(inputs, labels):
+    def scores(inputs, labels):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(tf.nest.flatten(variables))
             logits, _ = model.forward(inputs, training=False)
             loss = tf.reduce_mean(model.example_losses(labels, logits))
-        for layer, gradients in zip(layers, tape.gradient(loss, variables), strict=True):
-            layer.add(gradients)
+        gradients = tape.gradient(loss, variables)
+        return [layer.scores(own) for layer, own in zip(layers, gradients, strict=True)]
 
+    @tf.function(input_signature=dataset.element_spec)
+    def of_batch(inputs, labels):
+        if strategy is None:
+            return scores(inputs, labels)
+        # Of variables that are spread out there are gradients in a replica alone.
+        found = strategy.run(scores, (inputs, labels))
+        return tf.nest.map_structure(lambda x: strategy.experimental_local_results(x)[0], found)
+
+    total = None
     for step, (inputs, labels) in enumerate(dataset):
-        add_batch(inputs, labels)
+        found = [x.numpy() for x in tf.nest.flatten(of_batch(inputs, labels))]
+        total = found if total is None else [a + b for a, b in zip(total, found, strict=True)]
         if 10 * (step + 1) // steps > 10 * step // steps:
             logging.info("importance: %d of %d batches", step + 1, steps)
+    return total[::2], total[1::2]
 
 
 def _first_kernel(dense):
@@ -277,11 +288,6 @@ def _first_kernel(dense):
 def _last_kernel(dense):
     """The variable whose columns are its outputs."""
     return dense.kernel_q if isinstance(dense, FactorizedDense) else dense.kernel
-
-
-def _zeros(size):
-    # Double precision: the scores of many small batches are added up.
-    return tf.Variable(tf.zeros([size], tf.float64), trainable=False)
 
 
 def _summed(kernel, gradient, axis):

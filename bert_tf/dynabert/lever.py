@@ -186,7 +186,11 @@ class DynaBert(Lever):
         start, encoder.gradient_start = encoder.gradient_start, None  # what is frozen counts, too
         found = [
             importance.importance(
-                run.model, store, examples=options.importance_examples or None, seed=options.seed
+                run.model,
+                store,
+                examples=options.importance_examples or None,
+                seed=options.seed,
+                strategy=run.strategy,
             )
             for store in stores
         ]

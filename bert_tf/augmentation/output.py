@@ -27,7 +27,8 @@ def check_output(path, train_file, custom):
     path = pathlib.Path(path)
     if path.resolve() == pathlib.Path(train_file).resolve():
         raise UserError(f"--output_file={path}: is the training file: name another one")
-    if path.exists() and read_description(path) is None:
+    about = read_description(path)  # raises if somebody else's file is in its place
+    if path.exists() and about is None:
         raise UserError(
             f"--output_file={path}: exists, and is no file of augment_data.py"
             f" ({description_path(path).name} is missing): name another one, or move it away"

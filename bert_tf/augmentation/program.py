@@ -54,9 +54,8 @@ def run(options):
         table, text_a=spec.text_a, text_b=spec.text_b, label=spec.label,
         parse_labels=task.parse_labels,
     )  # fmt: skip
+    path = pathlib.Path(options.output_file or default_path(task, table.path, teacher is not None))
     custom = task.name == "custom"
-    default = default_path(task, table.path, teacher is not None)
-    path = pathlib.Path(options.output_file or default)
     output.check_output(path, table.path, custom)
     if teacher:
         teacher.prepare(task, examples.text_b is not None)
@@ -65,15 +64,8 @@ def run(options):
     attempts = options.variants or _ATTEMPTS.get(task.name, _OTHERS)
     rows = _Rows(table, spec, candidates, teacher, attempts, options)
     about = {
-        "task": task.to_json(),
-        "teacher": teacher and {"model": options.teacher_model_dir, "digest": teacher.digest},
+        **_origin(options, task, teacher),
         "training_rows": digest_of_rows(examples, task),
-        "seed": options.seed,
-        "flags": {
-            f.name: value
-            for f in option_fields(options)
-            if (value := getattr(options, f.name)) is not None
-        },
         "attempts": attempts,
     }
     form = format_of(path) if custom else "tsv"
@@ -82,6 +74,17 @@ def run(options):
         f"{counted(sum(found) - len(found), 'variant', 'variants')} of"
         f" {counted(len(found), 'training row', 'training rows')}\nWritten to {path}"
     )
+
+
+def _origin(options, task, teacher):
+    """What the description says of task, teacher and flags."""
+    flags = {field.name: getattr(options, field.name) for field in option_fields(options)}
+    return {
+        "task": task.to_json(),
+        "teacher": teacher and {"model": options.teacher_model_dir, "digest": teacher.digest},
+        "seed": options.seed,
+        "flags": {name: value for name, value in flags.items() if value is not None},
+    }
 
 
 def _task(options, source):

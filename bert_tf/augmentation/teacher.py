@@ -30,7 +30,7 @@ class Teacher:
         self.source = load_model(folder)
         require_pooler(self.source)
         self.digest = sources.digest(self.source.arrays)
-        self._evaluator = None
+        self._evaluator = self._tokenizer = None
 
     def prepare(self, task, pairs):
         """Makes the model give the logits of a task, in the order of its labels.

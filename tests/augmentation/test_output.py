@@ -102,6 +102,10 @@ def test_only_an_earlier_output_is_overwritten(tmp_path):
     train, path = tmp_path / "train.csv", tmp_path / "out.csv"
     train.write_text("text,label\n")
     output.check_output(path, train, custom=True)
+    (tmp_path / "out.csv.json").write_text("{}")
+    with pytest.raises(UserError, match=r"out.csv.json: expected the description"):
+        output.check_output(path, train, custom=True)
+    (tmp_path / "out.csv.json").unlink()
     path.write_text("mine")
     with pytest.raises(UserError, match=r"exists, and is no file of augment_data.py"):
         output.check_output(path, train, custom=True)

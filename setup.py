@@ -22,6 +22,7 @@ setup(
     classifiers=[f"Programming Language :: Python :: 3.{minor}" for minor in (11, 12, 13)],  # run
     packages=find_packages(include=["bert_tf", "bert_tf.*", "flop", "flop.*"]),
     py_modules=[
+        "augment_data",
         "convert_checkpoint",
         "create_pretraining_data",
         "factorize",
@@ -49,6 +50,7 @@ setup(
     extras_require={"test": ["basedpyright", "hypothesis", "pytest", "pytest-xdist", "ruff"]},
     entry_points={
         "console_scripts": [
+            "bert-augment-data=augment_data:cli_main",
             "bert-convert-checkpoint=convert_checkpoint:cli_main",
             "bert-create-pretraining-data=create_pretraining_data:cli_main",
             "bert-factorize=factorize:cli_main",

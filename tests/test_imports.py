@@ -21,6 +21,7 @@ ORDER = (
     ("training",),
     ("pruning", "distillation", "freezing", "budget", "dynabert"),
     ("classification", "pretraining"),
+    ("augmentation",),  # of the models of both
 )
 GROUP = {name: group for group, names in enumerate(ORDER) for name in names}
 

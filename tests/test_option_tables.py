@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import augment_data
 import convert_checkpoint
 import factorize
 import remove_mask
@@ -26,6 +27,7 @@ PROGRAMS = {
     PretrainingDataOptions: {"input_file": "i", "vocab_file": "v", "output_dir": "o"},
     factorize.Options: {"model_dir": "m", "output_dir": "o"},
     remove_mask.Options: {"model_dir": "m", "output_folder_dir": "o"},
+    augment_data.AugmentationOptions: {"model_dir": "m"},
 }
 OTHERS = (
     convert_checkpoint.Options, BenchmarkOptions, quickstart.Options, make_sentiment_data.Options,
@@ -35,12 +37,12 @@ EVERY_FLAG = [(cls, field) for cls in (*PROGRAMS, *OTHERS) for field in option_f
 
 # Names and paths, which the files themselves decide on.
 FREE_TEXT = {
-    "bert_config_file", "cache_dir", "checkpoint", "classifier_flags", "data_dir", "dev_file",
-    "eval_input_file", "feature_dir", "id_column", "init_checkpoint", "input", "input_file",
-    "label_column", "labels", "model_dir", "output", "output_dir", "output_file",
-    "output_folder_dir", "run_dir", "task_name", "teacher_model_dir", "test_file", "text_column",
-    "text_file", "text_pair_column", "tfrecord_dir", "tpu", "train_file", "vocab_file",
-    "weights_dir", "work_dir", "xnli_language",
+    "augmented_file", "bert_config_file", "cache_dir", "checkpoint", "classifier_flags",
+    "data_dir", "dev_file", "eval_input_file", "feature_dir", "glove_file", "id_column",
+    "init_checkpoint", "input", "input_file", "label_column", "labels", "model_dir",
+    "output", "output_dir", "output_file", "output_folder_dir", "run_dir", "task_name",
+    "teacher_model_dir", "test_file", "text_column", "text_file", "text_pair_column",
+    "tfrecord_dir", "tpu", "train_file", "vocab_file", "weights_dir", "work_dir", "xnli_language",
 }  # fmt: skip
 
 # What meets a need, and what does not, by how the message names it.
@@ -51,6 +53,7 @@ NEEDS = {
     "without --do_eval": (EVAL, ONLY_TRAIN),
     "without --do_predict": ({}, {}),
     "without --task_name=custom": ({"task_name": "custom"}, {"task_name": "rte"}),
+    "without --data_aug": ({"data_aug": True}, {}),
     "without --task_name=xnli": ({}, {"task_name": "rte"}),
     "with --tfrecord_dir": ({}, {"tfrecord_dir": "t"}),
     "without --optimizer=adamw": ({}, {"optimizer": "lamb"}),
@@ -180,7 +183,7 @@ def test_options_import_no_tensorflow():
     """--help and wrong flags answer at once."""
     modules = [
         "run_classifier", "run_pretraining", "create_pretraining_data", "factorize", "remove_mask",
-        "convert_checkpoint",
+        "convert_checkpoint", "augment_data",
     ]  # fmt: skip
     parts = [
         ".".join(path.relative_to(tiny.ROOT).with_suffix("").parts)

@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from tests import pages, tiny
+from tests.augmentation.small import make_masked_lm
 
 # What is not run: how its command begins, and why.
 NOT_RUN = {
@@ -78,11 +79,14 @@ def things(tmp_path_factory):
 
 
 def make_models(folder):
-    """Makes the Hugging Face folder, what convert_checkpoint.py makes of it, and vocab.txt."""
+    """Makes the Hugging Face folder, what convert_checkpoint.py makes of it, a model with its
+    masked-LM head, and vocab.txt.
+    """
     from bert_tf.checkpoints import convert, model_folder
 
     shape = {"num_hidden_layers": 6, "max_position_embeddings": 512}
     model = tiny.make_model(folder / "tiny", **shape)
+    make_masked_lm(folder / "bert-base-uncased", **shape)
     (folder / "vocab.txt").write_bytes((model / "vocab.txt").read_bytes())
     convert.convert(model_folder.load_model(model), str(folder / "all-MiniLM-L6-v2"), "huggingface")
     convert.convert(

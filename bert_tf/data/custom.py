@@ -8,9 +8,9 @@ from bert_tf.data import class_labels
 from bert_tf.data.broken_rows import mend
 from bert_tf.data.examples import make_examples
 from bert_tf.data.headers import check_first_row
-from bert_tf.data.readers import read_table
+from bert_tf.data.readers import format_of, read_table
 from bert_tf.data.table import separator_hint
-from bert_tf.data.task import Task
+from bert_tf.data.task import SplitFile, Task
 from bert_tf.errors import UserError
 
 COLUMNS = ("text_column", "text_pair_column", "label_column", "id_column")
@@ -35,33 +35,49 @@ class CustomTask(Task):
     id_column: str | None = None
 
     def read(self, data_dir, split):
-        self.check_split(split)
-        path = dict(self.files).get(split)
-        if not path:
-            raise UserError(f"--{split}_file is required: task custom has no other {split} set")
-        labelled = split not in self.test_splits
-        if labelled and not self.label_column:
-            raise UserError("--label_column is required: the column with the label")
-        texts = (self.text_column, self.text_pair_column)
-        label, ids = (self.label_column, None) if labelled else (None, self.id_column)
-        table = _read(path, texts, label, ids)
-        column = _columns_of(table)
-        if table.header is None:
-            table = check_first_row(
-                table, self.labels,
-                text=column(self.text_column), label=column(self.label_column), ids=column(ids),
-            )  # fmt: skip
+        table, spec = self.source(data_dir, split)
         examples = make_examples(
             table,
-            text_a=column(self.text_column),
-            text_b=column(self.text_pair_column),
-            label=column(label),
-            ids=column(ids),
+            text_a=spec.text_a,
+            text_b=spec.text_b,
+            label=spec.label,
+            ids=spec.ids,
             parse_labels=self.parse_labels,
         )
         if split == "train" and np.ptp(examples.labels) == 0:
-            raise class_labels.constant(path, table.column(column(label))[0])
+            raise class_labels.constant(spec.file, table.column(spec.label)[0])
         return examples
+
+    def source(self, data_dir, split):
+        self.check_split(split)
+        spec = self.layout(split)
+        label, ids = self._label_and_ids(split)
+        table = _read(spec.file, (self.text_column, self.text_pair_column), label, ids)
+        if table.header is None:
+            column = _columns_of(table)
+            table = check_first_row(
+                table, self.labels,
+                text=spec.text_a, label=column(self.label_column), ids=spec.ids,
+            )  # fmt: skip
+        return table, spec
+
+    def layout(self, split):
+        path = dict(self.files).get(split)
+        if not path:
+            raise UserError(f"--{split}_file is required: task custom has no other {split} set")
+        columns = (self.text_column, self.text_pair_column, *self._label_and_ids(split))
+        numbered = self.text_column.isdecimal()
+        if numbered and format_of(path) != "jsonl":  # whose keys may be numbers
+            columns = [None if column is None else int(column) for column in columns]
+        return SplitFile(path, *columns, header=not numbered)
+
+    def _label_and_ids(self, split):
+        """The columns (as flags give them) of the label and of the ids that `split` needs."""
+        if split in self.test_splits:
+            return None, self.id_column
+        if not self.label_column:
+            raise UserError("--label_column is required: the column with the label")
+        return self.label_column, None
 
     def parse_labels(self, table, texts, column=None):
         return super().parse_labels(table, [text.strip() for text in texts], column)

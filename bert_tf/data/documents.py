@@ -37,15 +37,15 @@ class DocumentTask(FileTask):
     joint: str = " "
     escaped_line_ends: bool = False
 
-    def read(self, data_dir, split):
+    def source(self, data_dir, split):
         self.check_split(split)
         specs = dict(self.files)
         if split != "dev" or (pathlib.Path(data_dir) / specs["dev"].file).exists():
-            return self.read_file(data_dir, specs[split])
+            return self.source_of(data_dir, specs[split])
         test = dataclasses.replace(specs["dev"], file=specs["test"].file)
-        examples = self.read_file(data_dir, test)
-        logging.warning("%s is the dev set: there is no %s", examples.source, specs["dev"].file)
-        return examples
+        table, _ = self.source_of(data_dir, test)
+        logging.warning("%s is the dev set: there is no %s", table.path, specs["dev"].file)
+        return table, test
 
     def examples_of(self, table, spec):
         examples = super().examples_of(table, spec)

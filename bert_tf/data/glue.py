@@ -123,21 +123,21 @@ class MrpcTask(FileTask):
     lists, as GLUE does it; without that file it is the official test set.
     """
 
-    def read(self, data_dir, split):
+    def source(self, data_dir, split):
         self.check_split(split)
         folder = pathlib.Path(data_dir)
         corpus = [folder / name for name in (_MSR_TRAIN.file, _MSR_TEST.file)]
         glue = any((folder / spec.file).exists() for _, spec in self.files)
         if glue or not any(path.exists() for path in corpus):
-            return super().read(data_dir, split)
+            return super().source(data_dir, split)
         if split == "test":
-            return self.read_file(data_dir, dataclasses.replace(_MSR_TEST, label=None))
+            return self.source_of(data_dir, dataclasses.replace(_MSR_TEST, label=None))
         dev_ids = folder / "dev_ids.tsv"
         if dev_ids.exists():
             return self._half(data_dir, dev_ids, split == "dev")
         if split == "dev":
             logging.warning("%s is the dev set: there is no dev.tsv or dev_ids.tsv", corpus[1])
-        return self.read_file(data_dir, _MSR_TEST if split == "dev" else _MSR_TRAIN)
+        return self.source_of(data_dir, _MSR_TEST if split == "dev" else _MSR_TRAIN)
 
     def _half(self, data_dir, dev_ids, dev):
         """The pairs of the training file that are listed in `dev_ids`, or those that are not."""
@@ -148,7 +148,7 @@ class MrpcTask(FileTask):
         keep = [i for i, pair in enumerate(pairs) if (pair in listed) == dev]
         if dev:
             logging.info("dev is %d pairs of %s, by %s", len(keep), table.path, dev_ids)
-        return self.examples_of(table.select(keep), _MSR_TRAIN)
+        return table.select(keep), _MSR_TRAIN
 
 
 _MRPC_TEXT = {"text_a": "#1 String", "text_b": "#2 String"}

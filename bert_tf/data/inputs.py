@@ -9,7 +9,7 @@ from bert_tf import files
 from bert_tf.checkpoints import head, head_matching
 from bert_tf.checkpoints.model_folder import TASK_FILE
 from bert_tf.checkpoints.model_tokenizer import tokenizer_of
-from bert_tf.data import class_labels, tfrecord
+from bert_tf.data import augmented, class_labels, tfrecord
 from bert_tf.data.features import build_features
 from bert_tf.data.options import CUSTOM
 from bert_tf.data.tasks import custom_task, get_task, task_from_json
@@ -115,8 +115,8 @@ class _Builder:
             self._cut(bool((store.first_lengths < store.lengths).any()))
             return store
         examples = self.task.read(self.options.data_dir, split)
-        if kind == "train" and self.options.max_train_examples:
-            examples = examples[: self.options.max_train_examples]
+        if kind == "train":
+            examples = self._to_train_on(examples)
         if kind == "test":
             self.test_rows[split] = examples.numbers
         cut = self._cut(examples.text_b is not None)
@@ -128,6 +128,14 @@ class _Builder:
         if self.write_tfrecord:
             tfrecord.write_tfrecord(store, self.output_dir / record, self.length)
         return store
+
+    def _to_train_on(self, examples):
+        """As many of the training examples as are asked for, and their variants if they are."""
+        options = self.options
+        if options.data_aug:
+            path, limit = options.augmented_file, options.max_train_examples
+            return augmented.extended(self.task, examples, path, limit)
+        return examples[: options.max_train_examples]
 
     def _cut(self, pairs):
         """The truncation of single texts, or the only one that pairs have."""

@@ -23,6 +23,7 @@ FILES = useless_with(
     lambda options: options.tfrecord_dir is not None,
     ", whose files are read as they are",
 )
+_AUGMENTED = Needs("--data_aug", lambda options: options.data_aug)
 _XNLI = Needs("--task_name=xnli", lambda options: (options.task_name or "xnli").lower() == "xnli")
 
 
@@ -97,6 +98,20 @@ class InputOptions(TaskOptions):
         GROUP,
         valid=at_least(1),
         needs=(DO_TRAIN, FILES),
+    )
+    data_aug: bool = option(
+        False,
+        "Train on the variants of the training examples, too, that augment_data.py has written.",
+        GROUP,
+        needs=(DO_TRAIN, FILES),
+        same=True,
+    )
+    augmented_file: str | None = option(
+        None,
+        "File with the variants. Default: the one beside the training file, with a teacher's logits"
+        " if there are both.",
+        GROUP,
+        needs=(DO_TRAIN, FILES, _AUGMENTED),
     )
     xnli_language: str = option("zh", "Language of the XNLI files.", GROUP, needs=_XNLI)
     dev_file: str | None = option(

@@ -27,32 +27,51 @@ _SPACED_QUOTE = re.compile(r',  *"')
 _STAND_IN = "\ufdd0"  # for a lone return: no character, so no text has it
 
 
-def read_table(path, *, header=True, keys=None):
-    """Reads `path` as TSV (.tsv, .txt), CSV (.csv) or JSON lines (.jsonl, .ndjson, .json).
+def format_of(path):
+    """Returns "tsv" (.tsv, .txt), "csv" (.csv) or "jsonl" (.jsonl, .ndjson, .json).
+
+    Raises:
+      UserError: another extension.
+    """
+    kind = _SUFFIXES.get(pathlib.Path(path).suffix.lower())
+    if kind is None:
+        raise UserError(f"{path}: unknown kind of file, expected .tsv, .csv or .jsonl")
+    return kind
+
+
+def read_table(path, *, header=True, keys=None, literal=False):
+    """Reads `path` in the format that its extension names, see `format_of`.
 
     Args:
       path: the file.
       header: whether the first row of a TSV or CSV file names the columns.
       keys: the keys to take from JSON lines, see `read_jsonl`.
+      literal: see `read_tsv`.
 
     Raises:
       UserError: another extension, or what `read_tsv`, `read_csv` and `read_jsonl` raise.
     """
-    kind = _SUFFIXES.get(pathlib.Path(path).suffix.lower())
-    if kind is None:
-        raise UserError(f"{path}: unknown kind of file, expected .tsv, .csv or .jsonl")
+    kind = format_of(path)
     if kind == "jsonl":
         return read_jsonl(path, keys)
-    return read_tsv(path, header=header) if kind == "tsv" else read_csv(path, header=header)
+    if kind == "csv":
+        return read_csv(path, header=header)
+    return read_tsv(path, header=header, literal=literal)
 
 
-def read_tsv(path, *, header=True):
+def read_tsv(path, *, header=True, literal=False):
     """Reads tab-separated lines in GLUE's way: a quote is a character like any other.
 
     Unless the file quotes its cells as pandas and spreadsheets do, see `quotes`: then it is read
     so, and a remark says it. UTF-8, with or without byte order mark; lines end in LF or CRLF and
     nowhere else. A blank line is a row with an empty cell; those at the end of a table of several
     columns do not count.
+
+    Args:
+      path: the file.
+      header: whether the first row names the columns.
+      literal: whether it is certain that quotes and carriage returns are text, as in a file that a
+        program of this project wrote.
 
     Returns:
       `Table`.
@@ -62,10 +81,10 @@ def read_tsv(path, *, header=True):
         line longer than `MAX_LINE`; or its quotes can be read in two ways.
     """
     text = _read_text(path)
-    lines = text.replace("\r\n", "\n").split("\n")
+    lines = (text if literal else text.replace("\r\n", "\n")).split("\n")
     if not lines[-1]:
         lines.pop()
-    if '"' in text:
+    if '"' in text and not literal:
         rows, numbers, remarks = unquoted(path, text, lines, header)
     else:
         rows, numbers, remarks = [line.split("\t") for line in lines], range(1, len(lines) + 1), []

@@ -49,6 +49,17 @@ class Task:
         """
         raise NotImplementedError
 
+    def source(self, data_dir, split):
+        """Returns (`Table`, `SplitFile`): the rows of `split`, and which columns are what.
+
+        Args, Raises: as `read`.
+        """
+        raise NotImplementedError
+
+    def layout(self, split):
+        """Returns the `SplitFile` of `split`: where it is and which columns are what."""
+        raise NotImplementedError
+
     def to_json(self):
         """Returns the dict for task.json from which `task_from_json` restores the task."""
         return {"task_name": self.name, "labels": None if self.labels is None else [*self.labels]}
@@ -110,12 +121,18 @@ class FileTask(Task):
     unlabelled: str | None = None
 
     def read(self, data_dir, split):
-        self.check_split(split)
-        return self.read_file(data_dir, dict(self.files)[split])
+        return self.examples_of(*self.source(data_dir, split))
 
-    def read_file(self, data_dir, spec):
-        """Returns the `Examples` of the file that `spec` (`SplitFile`) describes."""
-        return self.examples_of(self.table_of(data_dir, spec), spec)
+    def source(self, data_dir, split):
+        self.check_split(split)
+        return self.source_of(data_dir, self.layout(split))
+
+    def layout(self, split):
+        return dict(self.files)[split]
+
+    def source_of(self, data_dir, spec):
+        """Returns (`Table`, `spec`) of the file that `spec` (`SplitFile`) describes."""
+        return self.table_of(data_dir, spec), spec
 
     def table_of(self, data_dir, spec):
         """Returns the `Table` of the file that `spec` describes, quirks of its kind removed."""

@@ -1,0 +1,1 @@
+"""Variants of training rows: words replaced by what a masked language model or embeddings say."""

@@ -1,0 +1,1 @@
+"""What a training step over all sub-networks costs, beside its parts."""

@@ -246,5 +246,6 @@ def _report(job, results):
     if results.get("metrics"):
         summaries.hparams(described, results_lib.report_names(results["metrics"]))
     first = next(iter(results["metrics"].values()), {})
-    outcome = "  ".join(f"{k} {v:.4f}" for k, v in first.items())
+    of_views = tuple(f"_{name}" for name in _views(job) or ())
+    outcome = "  ".join(f"{k} {v:.4f}" for k, v in first.items() if not k.endswith(of_views))
     logging.info("%s: %s  (%s)", job.task.name, outcome or "done", job.output_dir)

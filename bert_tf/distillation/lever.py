@@ -51,9 +51,8 @@ class Distillation(Lever):
         weight = self._distilled.label_weight
         task = (dataclasses.replace(x, weight=weight * x.weight) for x in one.losses)
         width = _width(one) if self._distilled.same_width else None
-        scale = one.losses[0].weight if one.losses else 1.0
         losses = functools.partial(self._losses, one.forward.get("layers"), width)
-        return dataclasses.replace(one, losses=(*task, Loss("distillation_loss", losses, scale)))
+        return dataclasses.replace(one, losses=(*task, Loss("distillation_loss", losses)))
 
     def _losses(self, layers, width, inputs, labels, outputs, shared):
         return self._loss(inputs, outputs, shared["teacher"][width], layers)

@@ -16,6 +16,7 @@ from bert_tf.errors import UserError
 from bert_tf.training import distribution
 from bert_tf.training.best import BestModel
 from bert_tf.training.lever import Lever
+from bert_tf.training.state import STATE_FILE
 
 IMPORTANCE_FILE = "importance.npz"
 _SAMPLING = 0x5B6E  # keeps the draws of sub-networks apart from others of the same step
@@ -167,20 +168,20 @@ class DynaBert(Lever):
                 )  # fmt: skip
 
     def _rewire(self):
-        """Puts the most important heads and neurons of the model first."""
+        """Puts the most important heads and neurons of the model first, where the run begins."""
         run = self._run
-        path = run.output_dir / IMPORTANCE_FILE
-        distribution.chief_first(run.strategy, lambda chief: self._write_scores(path, chief))
-        config = run.source.config
+        resumed = int((run.output_dir / STATE_FILE).exists())
+        if distribution.value_of_chief(run.strategy, resumed):
+            return  # its weights are in that order
+        path, config = run.output_dir / IMPORTANCE_FILE, run.source.config
+        distribution.chief_first(run.strategy, lambda chief: chief and self._write_scores(path))
         without = config.replace(extra={k: v for k, v in config.extra.items() if k != RECORD})
         _, arrays = rewiring.rewire(without, run.model.arrays(), importance.read(path, config))
         assign_arrays(run.model.model_weights, arrays, "the rewired model")
 
-    def _write_scores(self, path, chief):
-        """Computes the scores of heads and neurons, unless an earlier process of the run did."""
+    def _write_scores(self, path):
+        """Computes the scores of heads and neurons."""
         run, options = self._run, self._options
-        if not chief or ((run.output_dir / "training_state.json").exists() and path.exists()):
-            return
         stores = [run.store] if options.importance_split == "train" else list(run.dev.values())
         encoder = run.model.encoder
         start, encoder.gradient_start = encoder.gradient_start, None  # what is frozen counts, too

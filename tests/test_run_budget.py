@@ -124,7 +124,7 @@ def _longer(time, before, logs):
 
 
 def test_an_evaluation_shortly_before_the_end_is_left_to_the_last(run):
-    results, time = run(Time(1.0), budget="100s", do_eval=True, save_checkpoints_minutes=88 / 60)
+    results, time = run(Time(1.0), budget="100s", do_eval=True, save_checkpoints_minutes=1.5)
     assert [e["step"] for e in results["evaluations"]] == [results["global_step"]]
     assert 95 < time.seconds <= 100
 

@@ -24,7 +24,7 @@ from tests import needs, tiny
 from tests.clocked import Killed, Spending, Time
 
 ROWS = 8  # per update
-EVALUATION, SAVE, FOLDER = 2.0, 1.0, 0.5  # seconds of the test's time
+EVALUATION, SAVE, FOLDER = 2.0, 1.0, 0.25  # seconds of the test's time
 
 
 @pytest.fixture(scope="module", autouse=True)

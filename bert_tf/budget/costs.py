@@ -3,8 +3,9 @@
 import collections
 
 _RECENT = 8  # updates that the next one is expected to be like
+_KNOWN = 3  # works of a kind, after which the longest of the last ones is what the next one takes
 _SLACK = 1.2  # a disk or a neighbour may be slower the last time
-_LEAVING = 1.0  # seconds for the last small files and the end of the process, 0.3 to 0.8 measured
+_LEAVING = 0.8  # seconds for the last small files and the end of the process, 0.2 to 0.5 measured
 
 
 class Costs:
@@ -25,7 +26,10 @@ class Costs:
         self._before = saved.get("update")
         self._updates = collections.deque(maxlen=_RECENT)
         self._count = 0
-        self._works = dict(saved.get("works", {}))
+        self._works = {
+            name: collections.deque([seconds], maxlen=_KNOWN)
+            for name, seconds in saved.get("works", {}).items()
+        }
 
     def updated(self, seconds):
         """An update took `seconds`."""
@@ -37,7 +41,7 @@ class Costs:
 
     def took(self, work, seconds):
         """The `work` ("evaluate", "save", "marker") took `seconds`."""
-        self._works[work] = seconds
+        self._works.setdefault(work, collections.deque(maxlen=_KNOWN)).append(seconds)
 
     def retraced(self):
         """The next update compiles again: it is expected to be like the first."""
@@ -54,7 +58,8 @@ class Costs:
 
     def of(self, work):
         """Seconds expected of one `work`; 0 for one not measured."""
-        return _SLACK * self._works.get(work, 0.0)
+        times = self._works.get(work, ())
+        return max(times, default=0.0) * (1.0 if len(times) == _KNOWN else _SLACK)
 
     def knows(self, work):
         """Whether the `work` was measured, by this process or one before it."""
@@ -72,8 +77,11 @@ class Costs:
     def state(self):
         """Returns what the next process should know, JSON-able."""
         update = max(self._updates) if self._updates else self._before
-        return {"first_update": self._first_update, "update": update, "works": self._works}
+        return {"first_update": self._first_update, "update": update, "works": self._longest()}
 
     def report(self):
-        """Returns the latest measured seconds by name, for results.json."""
-        return {**self._works, "update": self.update, "first_update": self._first_update}
+        """Returns the seconds measured last by name, for results.json."""
+        return {**self._longest(), "update": self.update, "first_update": self._first_update}
+
+    def _longest(self):
+        return {name: max(times) for name, times in self._works.items()}

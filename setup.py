@@ -24,6 +24,7 @@ setup(
     py_modules=[
         "convert_checkpoint",
         "create_pretraining_data",
+        "export_subnetwork",
         "factorize",
         "remove_mask",
         "run_classifier",
@@ -51,6 +52,7 @@ setup(
         "console_scripts": [
             "bert-convert-checkpoint=convert_checkpoint:cli_main",
             "bert-create-pretraining-data=create_pretraining_data:cli_main",
+            "bert-export-subnetwork=export_subnetwork:cli_main",
             "bert-factorize=factorize:cli_main",
             "bert-remove-mask=remove_mask:cli_main",
             "bert-run-classifier=run_classifier:cli_main",

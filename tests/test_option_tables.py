@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import convert_checkpoint
+import export_subnetwork
 import factorize
 import remove_mask
 from benchmarks.freezing.options import BenchmarkOptions
@@ -26,6 +27,7 @@ PROGRAMS = {
     PretrainingDataOptions: {"input_file": "i", "vocab_file": "v", "output_dir": "o"},
     factorize.Options: {"model_dir": "m", "output_dir": "o"},
     remove_mask.Options: {"model_dir": "m", "output_folder_dir": "o"},
+    export_subnetwork.Options: {"model_dir": "m", "output_dir": "o"},
 }
 OTHERS = (
     convert_checkpoint.Options, BenchmarkOptions, quickstart.Options, make_sentiment_data.Options,
@@ -37,9 +39,9 @@ EVERY_FLAG = [(cls, field) for cls in (*PROGRAMS, *OTHERS) for field in option_f
 FREE_TEXT = {
     "bert_config_file", "cache_dir", "checkpoint", "classifier_flags", "data_dir", "dev_file",
     "eval_input_file", "feature_dir", "id_column", "init_checkpoint", "input", "input_file",
-    "label_column", "labels", "model_dir", "output", "output_dir", "output_file",
-    "output_folder_dir", "run_dir", "task_name", "teacher_model_dir", "test_file", "text_column",
-    "text_file", "text_pair_column", "tfrecord_dir", "tpu", "train_file", "vocab_file",
+    "label_column", "labels", "model_dir", "name", "output", "output_dir", "output_file",
+    "output_folder_dir", "run_dir", "subnetworks", "task_name", "teacher_model_dir", "test_file",
+    "text_column", "text_file", "text_pair_column", "tfrecord_dir", "tpu", "train_file", "vocab_file",
     "weights_dir", "work_dir", "xnli_language",
 }  # fmt: skip
 
@@ -83,6 +85,8 @@ NEEDS = {
     "with --target_sparsity": ({}, {"target_sparsity": 0.5}),
     "without --data_dir, --train_file or --text_file": ({}, {}),
     "without data or a --cost it decides": ({}, {}),
+    "without --subnetworks": ({"subnetworks": "f", "name": "x"}, {}),
+    "with --subnetworks": ({}, {"subnetworks": "f"}),
 }  # fmt: skip
 
 
@@ -180,7 +184,7 @@ def test_options_import_no_tensorflow():
     """--help and wrong flags answer at once."""
     modules = [
         "run_classifier", "run_pretraining", "create_pretraining_data", "factorize", "remove_mask",
-        "convert_checkpoint",
+        "convert_checkpoint", "export_subnetwork",
     ]  # fmt: skip
     parts = [
         ".".join(path.relative_to(tiny.ROOT).with_suffix("").parts)

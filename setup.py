@@ -22,6 +22,7 @@ setup(
     classifiers=[f"Programming Language :: Python :: 3.{minor}" for minor in (11, 12, 13)],  # run
     packages=find_packages(include=["bert_tf", "bert_tf.*", "flop", "flop.*"]),
     py_modules=[
+        "choose_subnetwork",
         "convert_checkpoint",
         "create_pretraining_data",
         "export_subnetwork",
@@ -50,6 +51,7 @@ setup(
     extras_require={"test": ["basedpyright", "hypothesis", "pytest", "pytest-xdist", "ruff"]},
     entry_points={
         "console_scripts": [
+            "bert-choose-subnetwork=choose_subnetwork:cli_main",
             "bert-convert-checkpoint=convert_checkpoint:cli_main",
             "bert-create-pretraining-data=create_pretraining_data:cli_main",
             "bert-export-subnetwork=export_subnetwork:cli_main",

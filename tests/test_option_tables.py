@@ -43,8 +43,8 @@ FREE_TEXT = {
     "eval_input_file", "export_dir", "feature_dir", "id_column", "init_checkpoint", "input",
     "input_file", "label_column", "labels", "model_dir", "name", "output", "output_dir",
     "output_file", "output_folder_dir", "run_dir", "subnetworks", "task_name",
-    "teacher_model_dir", "test_file", "text_column", "text_file", "text_pair_column", "tfrecord_dir", "tpu", "train_file",
-    "vocab_file", "weights_dir", "work_dir", "xnli_language",
+    "teacher_model_dir", "test_file", "text_column", "text_file", "text_pair_column",
+    "tfrecord_dir", "tpu", "train_file", "vocab_file", "weights_dir", "work_dir", "xnli_language",
 }  # fmt: skip
 
 # What meets a need, and what does not, by how the message names it.

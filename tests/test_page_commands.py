@@ -81,7 +81,7 @@ def make_models(folder):
     """Makes the Hugging Face folder, what convert_checkpoint.py makes of it, and vocab.txt."""
     from bert_tf.checkpoints import convert, model_folder
 
-    shape = {"num_hidden_layers": 6, "max_position_embeddings": 512}
+    shape = {"num_hidden_layers": 6, "num_attention_heads": 4, "max_position_embeddings": 512}
     model = tiny.make_model(folder / "tiny", **shape)
     (folder / "vocab.txt").write_bytes((model / "vocab.txt").read_bytes())
     convert.convert(model_folder.load_model(model), str(folder / "all-MiniLM-L6-v2"), "huggingface")

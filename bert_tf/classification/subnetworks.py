@@ -119,6 +119,7 @@ class Elastic:
             "input_type_ids": tf.zeros(shape, tf.int32),
         }
         function = tf.function(lambda inputs: model.forward(inputs, training=False)[0])
+        function = function.get_concrete_function(tensors)
         return lambda: function(tensors).numpy()
 
 

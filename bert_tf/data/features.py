@@ -93,7 +93,7 @@ class FeatureStore:
         Args:
           example_ids: int [b], positions of the examples.
         """
-        ids = np.asarray(example_ids)
+        ids = np.asarray(example_ids, np.int64)
         parts = [self.ids[self.offsets[i] : self.offsets[i + 1]] for i in ids]
         return FeatureStore(
             ids=np.concatenate([np.zeros(0, np.int32), *parts]),

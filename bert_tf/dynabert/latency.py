@@ -117,5 +117,5 @@ def _layer_call(config, arrays, part, last, shape):
     mask_bias = tf.zeros([batch, 1, 1, length])
     function = tf.function(
         lambda hidden, mask_bias: layer(hidden, mask_bias, first_token_only=last)
-    )
+    ).get_concrete_function(hidden, mask_bias)
     return lambda: function(hidden, mask_bias).numpy()

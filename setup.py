@@ -23,8 +23,10 @@ setup(
     packages=find_packages(include=["bert_tf", "bert_tf.*", "flop", "flop.*"]),
     py_modules=[
         "augment_data",
+        "choose_subnetwork",
         "convert_checkpoint",
         "create_pretraining_data",
+        "export_subnetwork",
         "factorize",
         "remove_mask",
         "run_classifier",
@@ -51,8 +53,10 @@ setup(
     entry_points={
         "console_scripts": [
             "bert-augment-data=augment_data:cli_main",
+            "bert-choose-subnetwork=choose_subnetwork:cli_main",
             "bert-convert-checkpoint=convert_checkpoint:cli_main",
             "bert-create-pretraining-data=create_pretraining_data:cli_main",
+            "bert-export-subnetwork=export_subnetwork:cli_main",
             "bert-factorize=factorize:cli_main",
             "bert-remove-mask=remove_mask:cli_main",
             "bert-run-classifier=run_classifier:cli_main",

@@ -7,7 +7,9 @@ import sys
 import pytest
 
 import augment_data
+import choose_subnetwork
 import convert_checkpoint
+import export_subnetwork
 import factorize
 import remove_mask
 from benchmarks.freezing.options import BenchmarkOptions
@@ -28,6 +30,8 @@ PROGRAMS = {
     factorize.Options: {"model_dir": "m", "output_dir": "o"},
     remove_mask.Options: {"model_dir": "m", "output_folder_dir": "o"},
     augment_data.AugmentationOptions: {"model_dir": "m"},
+    export_subnetwork.Options: {"model_dir": "m", "output_dir": "o"},
+    choose_subnetwork.Options: {"model_dir": "m", "output_dir": "o"},
 }
 OTHERS = (
     convert_checkpoint.Options, BenchmarkOptions, quickstart.Options, make_sentiment_data.Options,
@@ -37,10 +41,11 @@ EVERY_FLAG = [(cls, field) for cls in (*PROGRAMS, *OTHERS) for field in option_f
 
 # Names and paths, which the files themselves decide on.
 FREE_TEXT = {
-    "augmented_file", "bert_config_file", "cache_dir", "checkpoint", "classifier_flags",
-    "data_dir", "dev_file", "eval_input_file", "feature_dir", "glove_file", "id_column",
-    "init_checkpoint", "input", "input_file", "label_column", "labels", "model_dir",
-    "output", "output_dir", "output_file", "output_folder_dir", "run_dir", "task_name",
+    "augmented_file", "bert_config_file", "cache_dir", "checkpoint", "classifier_flags", "data_dir",
+    "dev_file", "eval_input_file", "export_dir", "feature_dir", "glove_file", "id_column",
+    "init_checkpoint", "input", "input_file", "label_column", "labels", "model_dir", "name",
+    "output", "output_dir", "output_file", "output_folder_dir", "run_dir", "subnetworks",
+    "task_name",
     "teacher_model_dir", "test_file", "text_column", "text_file", "text_pair_column",
     "tfrecord_dir", "tpu", "train_file", "vocab_file", "weights_dir", "work_dir", "xnli_language",
 }  # fmt: skip
@@ -86,6 +91,12 @@ NEEDS = {
     "with --target_sparsity": ({}, {"target_sparsity": 0.5}),
     "without --data_dir, --train_file or --text_file": ({}, {}),
     "without data or a --cost it decides": ({}, {}),
+    "without --subnetworks": ({"subnetworks": "f", "name": "x"}, {}),
+    "with --subnetworks": ({}, {"subnetworks": "f"}),
+    "without --latency_rounds of 1 or more": ({}, {"latency_rounds": 0}),
+    "without --search": ({"search": "greedy"}, {}),
+    "without --search=evolution": ({"search": "evolution"}, {}),
+    "without --max_eval_examples or --search": ({}, {}),
 }  # fmt: skip
 
 
@@ -183,7 +194,7 @@ def test_options_import_no_tensorflow():
     """--help and wrong flags answer at once."""
     modules = [
         "run_classifier", "run_pretraining", "create_pretraining_data", "factorize", "remove_mask",
-        "convert_checkpoint", "augment_data",
+        "augment_data", "choose_subnetwork", "convert_checkpoint", "export_subnetwork",
     ]  # fmt: skip
     parts = [
         ".".join(path.relative_to(tiny.ROOT).with_suffix("").parts)

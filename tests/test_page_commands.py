@@ -84,7 +84,7 @@ def make_models(folder):
     """
     from bert_tf.checkpoints import convert, model_folder
 
-    shape = {"num_hidden_layers": 6, "max_position_embeddings": 512}
+    shape = {"num_hidden_layers": 6, "num_attention_heads": 4, "max_position_embeddings": 512}
     model = tiny.make_model(folder / "tiny", **shape)
     make_masked_lm(folder / "bert-base-uncased", **shape)
     (folder / "vocab.txt").write_bytes((model / "vocab.txt").read_bytes())

@@ -87,6 +87,22 @@ class FeatureStore:
         }
         return inputs, None if self.labels is None else self.labels[example_ids]
 
+    def taken(self, example_ids):
+        """Returns the `FeatureStore` of some examples, in their order; the arrays are copies.
+
+        Args:
+          example_ids: int [b], positions of the examples.
+        """
+        ids = np.asarray(example_ids, np.int64)
+        parts = [self.ids[self.offsets[i] : self.offsets[i + 1]] for i in ids]
+        return FeatureStore(
+            ids=np.concatenate([np.zeros(0, np.int32), *parts]),
+            offsets=np.cumsum([0, *self.lengths[ids]]),
+            first_lengths=self.first_lengths[ids],
+            labels=None if self.labels is None else self.labels[ids],
+            fingerprint=fingerprint(self.fingerprint, ids),
+        )
+
 
 def build_features(examples, tokenizer, max_seq_length, cache_dir=None, truncation="head"):
     """Returns the `FeatureStore` of `examples`, from `cache_dir` if it was built before.

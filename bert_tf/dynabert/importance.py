@@ -227,12 +227,12 @@ class _Layer:
     def __init__(self, layer):
         up, gate = layer.intermediate, layer.gate
         variables = {
-            "context": _first_kernel(layer.attention_output),
+            "context": first_kernel(layer.attention_output),
             "up": _last_kernel(up),
             "up_bias": up.bias,
             "gate": None if gate is None else _last_kernel(gate),
             "gate_bias": None if gate is None else gate.bias,
-            "down": _first_kernel(layer.ffn_output),
+            "down": first_kernel(layer.ffn_output),
         }
         self.variables = {name: x for name, x in variables.items() if x is not None}
         self._count = self.variables["context"].shape[0] // layer.config.head_size
@@ -280,7 +280,7 @@ def _run(model, dataset, steps, strategy):
     return total[::2], total[1::2]
 
 
-def _first_kernel(dense):
+def first_kernel(dense):
     """The variable whose rows are the inputs of a dense layer, factorised or not."""
     return dense.kernel_p if isinstance(dense, FactorizedDense) else dense.kernel
 

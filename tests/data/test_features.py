@@ -46,6 +46,16 @@ def test_padded_lengths(tokenizer, examples):
         store.batch([0], pad_to=5)
 
 
+def test_some_examples_are_a_store_of_their_own(tokenizer, examples):
+    store = build_features(examples, tokenizer, 16)
+    taken = store.taken([2, 0])
+    (found, labels), (expected, wanted) = taken.batch([0, 1]), store.batch([2, 0])
+    assert {k: v.tolist() for k, v in found.items()} == {k: v.tolist() for k, v in expected.items()}
+    assert labels.tolist() == wanted.tolist() and len(taken) == 2
+    prints = {store.fingerprint, taken.fingerprint, store.taken([0, 2]).fingerprint}
+    assert len(prints) == 3 and len(store.taken([])) == 0
+
+
 def test_a_store_is_built_once(tmp_path, tokenizer, examples):
     first = build_features(examples, tokenizer, 16, tmp_path / "cache")
     again = build_features(examples, tokenizer, 16, tmp_path / "cache")

@@ -19,7 +19,8 @@ ORDER = (
     ("data", "encoder"),
     ("heads",),
     ("training",),
-    ("pruning", "distillation", "freezing", "budget", "dynabert"),
+    ("pruning", "distillation", "freezing", "budget"),
+    ("dynabert",),  # whose sub-networks learn by distillation
     ("classification", "pretraining"),
     ("augmentation",),  # of the models of both
 )

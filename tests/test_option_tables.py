@@ -45,9 +45,9 @@ FREE_TEXT = {
     "dev_file", "eval_input_file", "export_dir", "feature_dir", "glove_file", "id_column",
     "init_checkpoint", "input", "input_file", "label_column", "labels", "model_dir", "name",
     "output", "output_dir", "output_file", "output_folder_dir", "run_dir", "subnetworks",
-    "task_name",
-    "teacher_model_dir", "test_file", "text_column", "text_file", "text_pair_column",
-    "tfrecord_dir", "tpu", "train_file", "vocab_file", "weights_dir", "work_dir", "xnli_language",
+    "task_name", "teacher_model_dir", "test_file", "text_column", "text_file",
+    "text_pair_column", "tfrecord_dir", "tpu", "train_file", "vocab_file", "weights_dir",
+    "work_dir", "xnli_language",
 }  # fmt: skip
 
 # What meets a need, and what does not, by how the message names it.
@@ -91,6 +91,13 @@ NEEDS = {
     "with --target_sparsity": ({}, {"target_sparsity": 0.5}),
     "without --data_dir, --train_file or --text_file": ({}, {}),
     "without data or a --cost it decides": ({}, {}),
+    "without --do_train or --do_eval": (EVAL, {"do_predict": True, "do_eval": False}),
+    "without --training_phase=dynabertw": ({"training_phase": "dynabertw"}, {}),
+    "without --training_phase=dynabert": ({"training_phase": "dynabert"}, {}),
+    "without --training_phase=dynabertw or dynabert": ({"training_phase": "dynabert"}, {}),
+    "without --width_mult_list or --depth_mult_list of more than one": (
+        {"width_mult_list": "0.5,1.0"}, {},
+    ),
     "without --subnetworks": ({"subnetworks": "f", "name": "x"}, {}),
     "with --subnetworks": ({}, {"subnetworks": "f"}),
     "without --latency_rounds of 1 or more": ({}, {"latency_rounds": 0}),

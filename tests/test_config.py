@@ -139,3 +139,40 @@ def test_any_file_loads_or_is_refused_by_name(tmp_path_factory, content):
     else:
         assert config.hidden_size % config.num_attention_heads == 0
         assert BertConfig.from_dict(config.to_dict()) == config
+
+
+def test_a_subnetwork_says_how_wide_each_layer_is():
+    config = BertConfig.from_dict(
+        {
+            "vocab_size": 9, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3,
+            "intermediate_size": 20, "attention_head_size": 3, "layer_heads": [3, 1],
+            "layer_neurons": [7, 20],
+        }
+    )  # fmt: skip
+    assert [config.units_of(layer) for layer in range(2)] == [(3, 7), (1, 20)]
+    one = config.of_layer(1)
+    assert (one.num_attention_heads, one.intermediate_size, one.head_size) == (1, 20, 3)
+    assert BertConfig.from_dict(config.to_dict()) == config
+
+
+def test_a_plain_model_does_not_say_it():
+    config = BertConfig(vocab_size=9)
+    assert config.of_layer(3) is config
+    assert config.units_of(11) == (12, 3072)
+    assert not {"attention_head_size", "layer_heads", "layer_neurons"} & set(config.to_dict())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_attention_heads": 5}, "768 must be a multiple of num_attention_heads 5"),
+        ({"attention_head_size": 0}, "attention_head_size must be an integer of 1 or more"),
+        ({"attention_head_size": 64.0}, "attention_head_size must be an integer"),
+        ({"layer_heads": [1, 2]}, "layer_heads has 2 entries, num_hidden_layers is 12"),
+        ({"layer_heads": [0] * 12}, "layer_heads must be a list of integers of 1 or more"),
+        ({"layer_neurons": 7}, "layer_neurons must be a list of integers"),
+    ],
+)
+def test_widths_that_cannot_be_are_named(changes, message):
+    with pytest.raises(UserError, match=message):
+        BertConfig(vocab_size=9, **changes)

@@ -13,6 +13,7 @@ The best under 20 ms, mixed widths included, as a model folder:
 """
 
 import dataclasses
+import pathlib
 import sys
 import typing
 
@@ -215,7 +216,7 @@ class Options(TaskOptions, CheckpointOptions):
         if self.export_dir:
             files.refuse_same_folder("export_dir", self.export_dir, source)
             refuse_if(
-                self.export_dir == self.output_dir,
+                pathlib.Path(self.export_dir).resolve() == pathlib.Path(self.output_dir).resolve(),
                 f"--export_dir={self.export_dir}: is the folder of the report: name another one",
             )
 

@@ -174,8 +174,9 @@ def _compiled(options, config, arrays, sampling):
             assign_arrays(model.model_weights, arrays, "the model")
         models.append(model)
     run = types.SimpleNamespace(
-        options=flags, source=source, model=models[0], load_other=lambda *_: (models[1], "")
-    )
+        options=flags, source=source, model=models[0], load_other=lambda *_: (models[1], ""),
+        strategy=None, chief=False, output_dir=pathlib.Path(),
+    )  # fmt: skip
     for lever in levers:
         lever.source(source)
         lever.begin(run)

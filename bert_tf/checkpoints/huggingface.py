@@ -42,6 +42,7 @@ _SHARED_KEYS = (
     "initializer_range",
     "layer_norm_eps",
 )
+_OWN_KEYS = ("dynabert",)  # of ours, which transformers keeps
 # Their defaults where they differ from Google's.
 _DEFAULTS = {"vocab_size": 30522, "type_vocab_size": 2}
 
@@ -113,7 +114,8 @@ def read_config(folder):
         )
     values = {**_DEFAULTS, **{k: theirs[k] for k in _SHARED_KEYS if k in theirs}}
     # transformers writes null for what is not set.
-    values.update({k: theirs[k] for k in head.CONFIG_KEYS if theirs.get(k) is not None})
+    keys = (*head.CONFIG_KEYS, *_OWN_KEYS)
+    values.update({k: theirs[k] for k in keys if theirs.get(k) is not None})
     values.update(tokenizer_files.read_settings(folder))
     try:
         return BertConfig.from_dict({**values, "hidden_act": _ACTIVATIONS[act]})
@@ -168,6 +170,7 @@ def write(folder, config, arrays, vocab_file=None, task=None, do_lower_case=None
 
 def _their_config(config, arrays):
     theirs = {k: getattr(config, k) for k in _SHARED_KEYS}
+    theirs |= {k: config.extra[k] for k in _OWN_KEYS if k in config.extra}
     act = config.hidden_act
     theirs.update(
         architectures=[_architecture(arrays)],

@@ -136,12 +136,25 @@ def _load_other(job, folder, flag):
 
     Args:
       job: `Job`.
-      folder: of a model fine-tuned on the same task.
+      folder: of a model fine-tuned on the same task; None for the model that the job starts from.
       flag: that names it.
 
     Raises:
       UserError: it does not read the job's examples, or has no head for its task.
     """
+    advice = f"give a --{flag} that was fine-tuned on task {job.task.name}"
+    if folder is None:
+        source, digest = job.initial, sources.digest(job.initial.arrays)
+    else:
+        source, digest = _read_other(job, folder, flag)
+    head_matching.require(source, job.task, advice)
+    model = _classifier(job, source)
+    _assign(model, source)
+    return model, digest
+
+
+def _read_other(job, folder, flag):
+    """(`LoadedModel` of the folder, its head as the job's task has it, digest of its arrays)."""
     source = load_model(folder)
     if source.config.vocab_size != job.source.config.vocab_size:
         raise UserError(
@@ -158,13 +171,7 @@ def _load_other(job, folder, flag):
             )
     require_pooler(source)
     check_same_tokenizer(source, job.source, job.data.do_lower_case)
-    digest = sources.digest(source.arrays)
-    source = head_matching.matched(source, job.task)
-    advice = f"give a --{flag} that was fine-tuned on task {job.task.name}"
-    head_matching.require(source, job.task, advice)
-    model = _classifier(job, source)
-    _assign(model, source)
-    return model, digest
+    return head_matching.matched(source, job.task), sources.digest(source.arrays)
 
 
 def _needed(job):

@@ -36,7 +36,13 @@ class SequenceClassifier(UpdatedModel):
         )
         self._whole = Subnetwork.of(config)
         self._subnetwork = self._whole
-        self._functions = {}
+        # Past Keras, which would make a dictionary part of the model's checkpoints.
+        object.__setattr__(self, "_functions", {})
+
+    def compile(self, *args, **kwargs):
+        """Prepares for `fit`, see `UpdatedModel.compile`."""
+        self._functions.clear()
+        super().compile(*args, **kwargs)
 
     @property
     def model_weights(self):

@@ -212,7 +212,11 @@ def _evaluate(job):
 
 
 def _predict(job):
-    evaluator = evaluation.Evaluator(job.model, job.options.predict_batch_size, job.data.pad_to)
+    name, forward = next(iter((_views(job) or {"": None}).items()))
+    if name:
+        logging.info("predictions are those of the largest sub-network of the lists, %s", name)
+    batch_size, pad_to = job.options.predict_batch_size, job.data.pad_to
+    evaluator = evaluation.Evaluator(job.model, batch_size, pad_to, forward=forward)
     outputs = {split: evaluator.logits(store) for split, store in job.data.test.items()}
     if job.chief:
         evaluation.remove_predictions(job.output_dir)

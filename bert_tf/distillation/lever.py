@@ -4,6 +4,7 @@ import dataclasses
 import functools
 
 from bert_tf.distillation.losses import DistillationLoss
+from bert_tf.errors import UserError
 from bert_tf.training.lever import Lever, Loss
 
 
@@ -25,6 +26,8 @@ class Distillation(Lever):
     def begin(self, run):
         distilled = self._distilled
         teacher, self._digest = run.load_other(distilled.folder, distilled.flag)
+        if distilled.same_width:
+            _require_same_units(teacher.config, run.model.config, distilled.flag)
         self._loss = DistillationLoss(
             teacher,
             run.model.config,
@@ -32,7 +35,7 @@ class Distillation(Lever):
             logits_weight=distilled.logits_weight,
             hidden_weight=distilled.hidden_weight,
             hidden_loss=distilled.hidden_loss,
-            flag=distilled.flag,
+            flags=(distilled.flag, distilled.hidden_weight_flag),
         )
 
     def identity(self):
@@ -62,3 +65,23 @@ def _width(one):
     """The units of the first layer that a pass runs, which all its layers have; None for all."""
     units = one.forward.get("width")
     return units and units[0]
+
+
+def _require_same_units(teacher, student, flag):
+    """Raises `UserError` unless the first units of both are as many, the same in all layers."""
+    ours, theirs = (
+        {config.units_of(layer) for layer in range(config.num_hidden_layers)}
+        for config in (student, teacher)
+    )
+    rewired = teacher.extra.get("dynabert", {}).get("rewired")
+    if len(ours) > 1 or ours != theirs or not rewired:
+        raise UserError(
+            f"--teacher_width=same: the teacher of --{flag} must be a result of"
+            f" --training_phase=dynabertw with the heads and neurons of the model that is trained,"
+            f" {_listed(ours)} in each layer, found {_listed(theirs)},"
+            f" {'' if rewired else 'not '}rewired: leave the flag out, or give such a model"
+        )
+
+
+def _listed(units):
+    return " and ".join(f"{heads} and {neurons}" for heads, neurons in sorted(units))

@@ -31,7 +31,7 @@ class DistillationLoss:
       temperature: T, above 0.
       logits_weight, hidden_weight: factors of the two losses; 0 leaves one out.
       hidden_loss: `relative`, `tokens` or `original`.
-      flag: what named the teacher, for errors.
+      flags: names of those that gave the teacher and hidden_weight, for errors.
 
     Raises:
       UserError: the hidden sizes differ while hidden states are to be compared.
@@ -45,13 +45,13 @@ class DistillationLoss:
         logits_weight=1.0,
         hidden_weight=1.0,
         hidden_loss="relative",
-        flag="teacher_model_dir",
+        flags=("teacher_model_dir", "distillation_hidden_weight"),
     ):
         if hidden_weight and teacher.config.hidden_size != student_config.hidden_size:
             raise UserError(
-                f"--{flag}: hidden_size {teacher.config.hidden_size} of the teacher is"
+                f"--{flags[0]}: hidden_size {teacher.config.hidden_size} of the teacher is"
                 f" not the student's {student_config.hidden_size}: give"
-                " --distillation_hidden_weight=0 to compare logits alone"
+                f" --{flags[1]}=0 to compare logits alone"
             )
         self._teacher = teacher
         self.temperature = temperature

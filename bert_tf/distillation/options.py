@@ -16,20 +16,22 @@ class Distilled:
     """Which teacher a run has, and what is learnt from it.
 
     Attributes:
-      folder: the teacher's model folder.
+      folder: the teacher's model folder; None for the model that the run starts from.
       flag: that names it, for errors.
+      hidden_weight_flag: that gives hidden_weight, for errors.
       temperature, logits_weight, hidden_weight: see `DistillationLoss`.
       label_weight: factor of the task's own loss.
       hidden_loss: how hidden states are compared, see `DistillationLoss`.
       same_width: whether a student of a part of the width learns from the same part of the teacher.
     """
 
-    folder: str
+    folder: str | None
     flag: str
     temperature: float
     logits_weight: float
     hidden_weight: float
     label_weight: float
+    hidden_weight_flag: str = "distillation_hidden_weight"
     hidden_loss: str = "relative"
     same_width: bool = False
 

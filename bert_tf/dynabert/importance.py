@@ -43,7 +43,7 @@ class Importance:
     neurons: list
 
 
-def importance(model, store, token_budget=4096, examples=None, seed=42, strategy=None):
+def importance(model, store, batch_size=32, examples=None, seed=42, strategy=None):
     """Scores the heads and neurons of a model on labelled examples.
 
     The score is the sum over batches of the absolute gradient of each batch's mean loss, without
@@ -54,8 +54,9 @@ def importance(model, store, token_budget=4096, examples=None, seed=42, strategy
       model: `SequenceClassifier` or what has its `encoder`, `forward` and `example_losses`; nothing
         of it frozen. Its kernels may be factorised, with gates or without.
       store: `FeatureStore` with labels.
-      token_budget: padded tokens per batch; one example is taken whatever its length.
-      examples: how many to use, 1 or more, drawn at random; None or too many uses all.
+      batch_size: examples per batch: batches count alike, so they are of one size.
+      examples: how many to use, 1 or more, drawn at random, but for those that fill no batch; None
+        or too many uses all.
       seed: of the draw and of which examples share a batch.
       strategy: `tf.distribute.Strategy` that the model's variables belong to; its first replica's
         work is taken, and no other process is waited for. None without one.
@@ -71,10 +72,11 @@ def importance(model, store, token_budget=4096, examples=None, seed=42, strategy
         raise ValueError("examples without labels have no loss")
     if model.encoder.gradient_start is not None:
         raise ValueError("frozen layers have no gradients")
+    count = min(examples or len(store), len(store))
     plan = train_plan(
         store.lengths,
-        token_budget=max(token_budget, int(store.lengths.max())),
-        epochs=1.0 if examples is None else min(1.0, examples / len(store)),
+        batch_size=min(batch_size, count),
+        epochs=count / len(store),
         seed=seed,
     )
     found = Importance(*_run(model, make_dataset(store, plan), plan.steps, strategy))

@@ -10,6 +10,10 @@ from bert_tf.training.lever_options import LeverOptions
 
 GROUP = "Width and depth: sub-networks of one model (DynaBERT)"
 PHASES = ("finetuning", "dynabertw", "dynabert", "final_finetuning")
+_LAMBDAS = {
+    "dynabertw": ("width_lambda1", "width_lambda2"),
+    "dynabert": ("depth_lambda1", "depth_lambda2"),
+}
 
 RUNS = Needs("--do_train or --do_eval", lambda options: options.do_train or options.do_eval)
 DISTILS = Needs(
@@ -90,10 +94,11 @@ class DynaBertOptions(LeverOptions):
         needs=RUNS,
         same=True,
     )
-    depth_rule: str = option(
-        "keep_first",
-        "Which layers a depth keeps: floor(i / depth) as the original's code does, which drops the"
-        " last layer, or as its paper says, which keeps it.",
+    depth_rule: str | None = option(
+        None,
+        "Which layers a depth keeps: keep_first, floor(i / depth) as the original's code has it,"
+        " which drops the last layer, or keep_last, as its paper has it. Default: as the model was"
+        " trained, else keep_first.",
         GROUP,
         ("keep_first", "keep_last"),
         needs=RUNS,
@@ -194,6 +199,12 @@ class DynaBertOptions(LeverOptions):
         return parse_multipliers(self.depth_mult_list, "depth_mult_list")
 
     @property
+    def trains_whole(self):
+        """Whether the whole model alone is trained, or evaluated, as without this lever."""
+        whole = self.widths == self.depths == [1.0]
+        return whole and self.training_phase in ("finetuning", "final_finetuning")
+
+    @property
     def distils_subnetworks(self):
         """Whether the phase trains to a teacher."""
         return self.training_phase in ("dynabertw", "dynabert")
@@ -204,22 +215,20 @@ class DynaBertOptions(LeverOptions):
             return super().distilled()
         from bert_tf.distillation.options import Distilled
 
-        first, second = (
-            (self.width_lambda1, self.width_lambda2)
-            if self.training_phase == "dynabertw"
-            else (self.depth_lambda1, self.depth_lambda2)
-        )
+        first, second = _LAMBDAS[self.training_phase]
         own = "model_dir" if self.model_dir else "init_checkpoint"
         flag = "teacher_model_dir" if self.teacher_model_dir else own
+        same_width = self.teacher_width == "same" and self.training_phase == "dynabert"
         return Distilled(
-            folder=getattr(self, flag),
+            folder=self.teacher_model_dir,
             flag=flag,
             temperature=1.0,
-            logits_weight=first,
-            hidden_weight=second,
+            logits_weight=getattr(self, first),
+            hidden_weight=getattr(self, second),
+            hidden_weight_flag=second,
             label_weight=0.0,
             hidden_loss=self.hidden_loss,
-            same_width=self.teacher_width == "same" and self.training_phase == "dynabert",
+            same_width=same_width,
         )
 
     def check_lever(self):
@@ -240,10 +249,15 @@ class DynaBertOptions(LeverOptions):
             )
 
     def lever(self, source):
-        """Returns `DynaBert` if the run trains or evaluates sub-networks."""
-        whole = self.widths == self.depths == [1.0]
-        if whole and not (self.do_train and self.training_phase != "finetuning"):
-            return None
+        """Returns `DynaBert` for sub-networks, and where a training undoes what a model records.
+
+        Raises:
+          UserError: the phase does not follow on what the model is.
+        """
         from bert_tf.dynabert.lever import DynaBert
 
-        return DynaBert(self)
+        found = DynaBert(self)
+        if self.do_train:
+            found.check(source)
+        undone = self.do_train and "dynabert" in source.config.extra
+        return found if undone or not self.trains_whole else None

@@ -9,6 +9,7 @@ import heapq
 import math
 
 from bert_tf.encoder.subnetwork import Subnetwork, kept_units
+from bert_tf.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +46,20 @@ class Objective:
         return len(self._known)
 
     def __call__(self, part):
-        """Returns the `Found` of a `Subnetwork`."""
+        """Returns the `Found` of a `Subnetwork`.
+
+        Raises:
+          UserError: its loss is not finite.
+        """
         key = (part.layers, part.units)
         if key not in self._known:
-            self._known[key] = Found(part, self._loss(part), self._cost(part))
+            loss = self._loss(part)
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"--search: a sub-network of layers {list(part.layers)} has the loss {loss} on"
+                    " training rows: the model overflows, so nothing can be chosen by it"
+                )
+            self._known[key] = Found(part, loss, self._cost(part))
         return self._known[key]
 
 
@@ -134,7 +145,8 @@ def _next(space, now, queue, objective):
         if part is None:
             continue
         found = objective(part)
-        price = (found.loss - now.loss) / (now.cost - found.cost)
+        # A step may save nothing: that of a kernel of rank 0.
+        price = (found.loss - now.loss) / max(now.cost - found.cost, 1e-9)
         cheapest = not queue or price <= queue[0][0]
         heapq.heappush(queue, (price, place, kind))
         if cheapest:

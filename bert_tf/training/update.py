@@ -255,7 +255,12 @@ class UpdatedModel(keras.Model):
             losses = tf.stack([logged.get(name, 0.0) for name in names])
             return losses, tape.gradient(total, variables)
 
-        return passes_lib.added_up(run, passes, self.global_step, variables, len(names))
+        added = passes_lib.added_up(run, passes, self.global_step, variables, len(names))
+        losses, gradients = added
+        if any(one.forward for one in passes):  # which may leave out layers
+            pairs = zip(gradients, variables, strict=True)
+            gradients = [tf.zeros(v.shape) if g is None else g for g, v in pairs]
+        return losses, gradients
 
     def _regularized(self, gradients, weights):
         """(gradients with those of the l2 loss, that loss) of the kernels of encoder and pooler."""

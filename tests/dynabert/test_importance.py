@@ -22,7 +22,6 @@ from bert_tf.errors import UserError
 from tests.dynabert.reference import (
     CONFIG,
     KINDS,
-    LENGTHS,
     GatedLoss,
     make_arrays,
     make_model,
@@ -30,7 +29,7 @@ from tests.dynabert.reference import (
     multiplied_out,
 )
 
-BUDGET = 18  # tokens: two batches
+BATCH = 3  # of six rows
 
 
 def assert_same(found, expected, rtol=1e-3):
@@ -54,12 +53,12 @@ def by_gates(config, arrays, store, batches):
 def test_scores_are_derivatives_by_gates(kind):
     config, arrays = make_arrays(**KINDS[kind])
     store = make_store()
-    plan = train_plan(store.lengths, token_budget=BUDGET, epochs=1.0, seed=42)
+    plan = train_plan(store.lengths, batch_size=BATCH, epochs=1.0, seed=42)
     batches = [plan.ids(step) for step in range(plan.steps)]
     assert len(batches) >= 2
     expected = by_gates(config, arrays, store, batches)
     assert all(scores.min() >= 0 and scores.max() > 1e-3 for scores in expected.heads)
-    found = importance(make_model(config, arrays), store, token_budget=BUDGET)
+    found = importance(make_model(config, arrays), store, batch_size=BATCH)
     assert_same(found, expected)
 
 
@@ -68,7 +67,7 @@ def test_factors_score_as_their_product(kind):
     config, arrays = make_arrays(**KINDS[kind])
     product = {name: a.astype(np.float32) for name, a in multiplied_out(arrays).items()}
     store = make_store()
-    found, expected = (importance(make_model(config, x), store, BUDGET) for x in (arrays, product))
+    found, expected = (importance(make_model(config, x), store, BATCH) for x in (arrays, product))
     assert_same(found, expected)
 
 
@@ -80,7 +79,7 @@ def test_kernels_of_rank_zero_score_zero():
 def test_the_same_seed_gives_the_same_scores():
     model, store = make_model(*make_arrays()), make_store()
     first, second, other = (
-        importance(model, store, BUDGET, examples=3, seed=seed) for seed in (1, 1, 2)
+        importance(model, store, BATCH, examples=3, seed=seed) for seed in (1, 1, 2)
     )
     assert_same(first, second, rtol=0)
     assert not np.allclose(first.heads[0], other.heads[0])
@@ -91,12 +90,12 @@ def test_examples_are_so_many_at_most():
     assert_same(importance(model, store, examples=100), importance(model, store))
 
 
-def test_an_example_longer_than_the_budget_is_a_batch():
+def test_fewer_examples_than_a_batch_are_one():
     config, arrays = make_arrays()
     store = make_store()
-    plan = train_plan(store.lengths, token_budget=int(LENGTHS.max()), epochs=1.0, seed=42)
+    plan = train_plan(store.lengths, batch_size=2, epochs=2 / len(store), seed=42)
     expected = by_gates(config, arrays, store, [plan.ids(i) for i in range(plan.steps)])
-    assert_same(importance(make_model(config, arrays), store, token_budget=1), expected)
+    assert_same(importance(make_model(config, arrays), store, examples=2), expected)
 
 
 def test_weights_stay_as_they_are():

@@ -1,6 +1,7 @@
 """A step over all sub-networks: which passes it has, what they learn, and what they reach."""
 
 import collections
+import types
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ CONFIG = BertConfig(
     type_vocab_size=2,
     hidden_dropout_prob=0.0,
     attention_probs_dropout_prob=0.0,
+    extra={"dynabert": {"rewired": True}},
 )
 GRID = {"width_mult_list": "0.25,0.5,0.75,1.0", "depth_mult_list": "0.5,0.75,1.0"}
 ORDER = [f"w{w:g}_d{d:g}" for d in (1.0, 0.75, 0.5) for w in (1.0, 0.75, 0.5, 0.25)]
@@ -60,9 +62,12 @@ def lever_of(model, tmp_path, **flags):
     """A `DynaBert` of a rewired model, told of its run."""
     options = tiny.options(do_train=True, output_dir=tmp_path, **{**GRID, **flags})
     lever = DynaBert(options)
-    extra = {"dynabert": {"rewired": True}}
-    lever.source(LoadedModel(CONFIG.replace(extra=extra), {}, "model"))
-    lever.begin(type("Run", (), {"options": options, "model": model, "chief": True}))
+    lever.source(LoadedModel(CONFIG, {}, "model"))
+    lever.begin(
+        types.SimpleNamespace(
+            options=options, model=model, chief=True, strategy=None, output_dir=tmp_path
+        )
+    )
     return lever
 
 
@@ -219,7 +224,7 @@ def distillation(teacher, student, same_width=False, **values):
             **values,
         )
     )  # fmt: skip
-    lever.begin(type("Run", (), {"model": student, "load_other": lambda *_: (teacher, "digest")}))
+    lever.begin(types.SimpleNamespace(model=student, load_other=lambda *_: (teacher, "digest")))
     return lever
 
 

@@ -3,9 +3,14 @@
 import json
 import logging
 
+import numpy as np
 import pytest
 
-from bert_tf.checkpoints.model_folder import load_model
+from bert_tf.checkpoints import huggingface
+from bert_tf.checkpoints.model_folder import load_model, save_model_folder
+from bert_tf.classification.model import SequenceClassifier
+from bert_tf.dynabert.export import export
+from bert_tf.encoder import Subnetwork
 from bert_tf.errors import UserError
 from tests import tiny
 
@@ -43,7 +48,13 @@ def runs(tmp_path_factory):
     found = {
         "data": tiny.make_sst2(root / "sst2", train=32),
         "tuned": tiny.make_classifier(root / "tuned", ["0", "1"], {"task_name": "sst-2"}, **shape),
+        "pretrained": tiny.make_model(root / "pretrained", **shape),
     }
+    wide = SequenceClassifier(load_model(found["tuned"]).config.replace(hidden_size=32), 2)
+    source = load_model(found["tuned"])
+    found["wide"] = save_model_folder(
+        root / "wide", wide.config, wide.arrays(), source.vocab_file, source.task
+    )
     start = "tuned"
     phases = {
         "widths": WIDTHS,
@@ -140,10 +151,15 @@ def test_the_best_of_each_subnetwork_is_a_model_of_its_size(runs, tmp_path):
             "distillation_temperature has no effect",
         ),
         ("tuned", {"keep_best_subnetworks": True}, "without --width_mult_list or"),
+        ("tuned", {**WIDTHS, "teacher_model_dir": "wide"}, "give --width_lambda2=0 to compare"),
+        ("widths", {**BOTH, "teacher_width": "same", "teacher_model_dir": "tuned"}, "not rewired"),
+        ("pretrained", {**WIDTHS, "teacher_model_dir": "tuned"}, "has no classifier of this task"),
     ],
 )
 def test_what_cannot_be_is_refused(runs, tmp_path, start, flags, message):
     flags = {**FLAGS, "data_dir": runs["data"], "model_dir": runs[start], **flags}
+    if "teacher_model_dir" in flags:
+        flags["teacher_model_dir"] = runs[flags["teacher_model_dir"]]
     with pytest.raises(UserError, match=message):
         tiny.run(**flags, output_dir=tmp_path / "run")
 
@@ -162,9 +178,59 @@ def test_a_teacher_of_another_task_is_refused(runs, tmp_path, labels, message):
         )  # fmt: skip
 
 
+def test_the_layers_of_a_depth_are_those_that_were_trained(runs, tmp_path):
+    flags = {**BOTH, "keep_best_subnetworks": False, "depth_rule": "keep_last"}
+    tiny.run(
+        **{**FLAGS, **flags}, data_dir=runs["data"], model_dir=runs["widths"],
+        output_dir=tmp_path / "run",
+    )  # fmt: skip
+    alone = {"data_dir": runs["data"], "model_dir": tmp_path / "run", "do_eval": True}
+    grid = {name: BOTH[name] for name in ("width_mult_list", "depth_mult_list")}
+    results = tiny.run(**alone, **grid, output_dir=tmp_path / "alone")
+    expected = tiny.results_of(tmp_path / "run")["metrics"]["dev"]
+    found = results["metrics"]["dev"]
+    assert found["loss_w1_d0.5"] == pytest.approx(expected["loss_w1_d0.5"], rel=1e-4)
+    other = tiny.run(**alone, **grid, depth_rule="keep_first", output_dir=tmp_path / "other")
+    assert other["metrics"]["dev"]["loss_w1_d0.5"] != pytest.approx(found["loss_w1_d0.5"], rel=1e-4)
+
+
+def test_a_command_given_again_reports_the_same_best_subnetworks(runs):
+    before = tiny.results_of(runs["both"])["dynabert"]["best_subnetworks"]
+    flags = {**FLAGS, "data_dir": runs["data"], "model_dir": runs["widths"], **BOTH}
+    tiny.run(**flags, output_dir=runs["both"])
+    assert tiny.results_of(runs["both"])["dynabert"]["best_subnetworks"] == before
+
+
+def test_a_plain_training_leaves_the_order_and_nothing_else_on_record(runs, tmp_path):
+    tiny.run(**FLAGS, data_dir=runs["data"], model_dir=runs["both"], output_dir=tmp_path / "run")
+    assert record(tmp_path / "run") == {"rewired": True}
+    assert "accuracy" in tiny.results_of(tmp_path / "run")["metrics"]["dev"]
+
+
+def test_hugging_face_keeps_the_record(runs, tmp_path):
+    model = load_model(runs["both"])
+    huggingface.write(tmp_path / "hf", model.config, model.arrays, model.vocab_file, model.task)
+    assert record(tmp_path / "hf") == record(runs["both"])
+
+
+def test_predictions_are_those_of_the_largest_that_is_listed(runs, tmp_path):
+    common = {"do_predict": True, "data_dir": runs["data"], "model_dir": runs["both"]}
+    for name, flags in (("half", {"width_mult_list": "0.5"}), ("whole", {})):
+        tiny.run(**common, **flags, do_eval=bool(flags), output_dir=tmp_path / name)
+    model = load_model(runs["both"])
+    cut = export(model.config, model.arrays, Subnetwork.of(model.config, width=0.5))
+    save_model_folder(tmp_path / "cut", *cut, model.vocab_file, model.task)
+    tiny.run(**{**common, "model_dir": tmp_path / "cut"}, output_dir=tmp_path / "alone")
+    half, whole, alone = (
+        np.loadtxt(tmp_path / name / "test_results.tsv") for name in ("half", "whole", "alone")
+    )
+    np.testing.assert_allclose(half, alone, atol=1e-5)
+    assert abs(half - whole).max() > 1e-4
+
+
 def test_a_model_that_nobody_fine_tuned_is_no_teacher(runs, tmp_path):
     model = tiny.make_model(tmp_path / "model", num_attention_heads=4)
-    with pytest.raises(UserError, match="--model_dir that was fine-tuned on task sst-2"):
+    with pytest.raises(UserError, match="has no classifier of this task"):
         tiny.run(
             **{**FLAGS, **WIDTHS}, data_dir=runs["data"], model_dir=model,
             output_dir=tmp_path / "run",
@@ -177,7 +243,7 @@ def test_what_no_subnetwork_reaches_is_said(runs, tmp_path, caplog):
         tiny.run(
             **flags, data_dir=runs["data"], model_dir=runs["tuned"], output_dir=tmp_path / "run"
         )
-    assert "width_mult_list has no 1.0: the heads and neurons beyond 0.5 stay" in caplog.text
+    assert "width_mult_list has no 1.0: the heads and neurons beyond 0.5 have no gradient" in caplog.text
 
 
 def test_a_regression_is_rewired_and_learns(runs, tmp_path):

@@ -241,6 +241,14 @@ def test_bad_input(elastic, data, tmp_path, values, message):
     assert not (tmp_path / "o" / "subnetworks.json").exists()
 
 
+def test_a_limit_that_no_mix_meets_is_refused_before_the_search(elastic, data, tmp_path):
+    flags = {**QUICK, "search": "greedy", "max_parameters": 100}
+    with pytest.raises(
+        UserError, match=r"max_parameters=100: .* the narrowest of layers \[1\] with"
+    ):
+        call(model_dir=elastic, data_dir=data, output_dir=tmp_path / "out", **flags)
+
+
 def test_a_limit_that_none_meets_leaves_the_report(elastic, data, tmp_path):
     with pytest.raises(UserError, match=r"within --max_latency_ms=1e-06: the smallest there is: w"):
         call(

@@ -128,6 +128,11 @@ class _Search:
         self._sizes = sizes
         config = elastic.source.config
         self._space = Space(config, tuple(dict.fromkeys(part.layers for part in known)))
+        narrowest = {
+            f"the narrowest of layers {list(layers)}": (sizes(self._space.narrowest(layers)), None)
+            for layers in self._space.depths
+        }
+        options.limits.require(narrowest)  # before all paths are walked in vain
         self._costs = {
             "parameters": lambda part: sizes(part).parameters,
             "flops": lambda part: sizes(part).flops,

@@ -243,7 +243,10 @@ def test_what_no_subnetwork_reaches_is_said(runs, tmp_path, caplog):
         tiny.run(
             **flags, data_dir=runs["data"], model_dir=runs["tuned"], output_dir=tmp_path / "run"
         )
-    assert "width_mult_list has no 1.0: the heads and neurons beyond 0.5 have no gradient" in caplog.text
+    assert (
+        "width_mult_list has no 1.0: the heads and neurons beyond 0.5 have no gradient"
+        in caplog.text
+    )
 
 
 def test_a_regression_is_rewired_and_learns(runs, tmp_path):

@@ -80,7 +80,7 @@ def runs(tmp_path_factory):
         },
         "widths": {
             "model_dir": tuned, "training_phase": "dynabertw", "width_mult_list": "0.5,1.0",
-            "keep_best_subnetworks": True, "learning_rate": 3e-4,
+            "keep_best_subnetworks": True, "learning_rate": 1e-4,
         },
         "sampled": {
             "model_dir": tuned, "width_mult_list": "0.5,1.0", "depth_mult_list": "0.5,1.0",

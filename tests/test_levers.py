@@ -63,8 +63,16 @@ def runs(tmp_path_factory):
         "data_dir": tiny.make_sst2(root / "sst2", train=32),
         "feature_dir": root / "features",
     }
-    tuned = tiny.make_classifier(
-        root / "tuned", ["0", "1"], {"task_name": "sst-2"}, num_hidden_layers=2
+    # Not its own teacher, of which the whole model has nothing to learn but rounding.
+    tuned, other = (
+        tiny.make_classifier(
+            root / f"tuned{seed}",
+            ["0", "1"],
+            {"task_name": "sst-2"},
+            num_hidden_layers=2,
+            seed=seed,
+        )
+        for seed in range(2)
     )
     teacher = tiny.make_classifier(root / "teacher", ["0", "1"], {"task_name": "sst-2"})
     levers = {
@@ -80,7 +88,7 @@ def runs(tmp_path_factory):
         },
         "widths": {
             "model_dir": tuned, "training_phase": "dynabertw", "width_mult_list": "0.5,1.0",
-            "keep_best_subnetworks": True, "learning_rate": 1e-4,
+            "keep_best_subnetworks": True, "teacher_model_dir": other, "learning_rate": 3e-4,
         },
         "sampled": {
             "model_dir": tuned, "width_mult_list": "0.5,1.0", "depth_mult_list": "0.5,1.0",

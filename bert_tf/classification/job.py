@@ -18,9 +18,8 @@ from bert_tf.checkpoints.model_folder import (
 )
 from bert_tf.checkpoints.model_tokenizer import check_same_tokenizer
 from bert_tf.checkpoints.report import assign_arrays
-from bert_tf.classification.model import SequenceClassifier
+from bert_tf.classification.model import SequenceClassifier, build_classifier
 from bert_tf.data import inputs
-from bert_tf.encoder import BertEncoder, kernels
 from bert_tf.errors import UserError
 from bert_tf.training import distribution, sources
 from bert_tf.training.lever import Run, make_levers
@@ -112,16 +111,7 @@ def build_model(job):
 
 def _classifier(job, source):
     """A `SequenceClassifier` for the run's task of the shape of `source`, its weights random."""
-    task = job.task
-    return SequenceClassifier(
-        source.config,
-        num_outputs=1 if task.labels is None else len(task.labels),
-        regression=task.labels is None,
-        seed=job.options.seed,
-        encoder=BertEncoder(
-            source.config, dense_factory=kernels.factory(source.config, source.arrays)
-        ),
-    )
+    return build_classifier(source.config, source.arrays, job.task, job.options.seed)
 
 
 def _assign(model, source):

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from bert_tf.encoder import BertEncoder, Subnetwork
+from bert_tf.encoder import BertEncoder, Subnetwork, kernels
 from bert_tf.heads import ClassifierHead, example_losses
 from bert_tf.training.lever import Loss, Pass
 from bert_tf.training.passes import mean_losses
@@ -143,3 +143,21 @@ class SequenceClassifier(UpdatedModel):
         outputs = self.forward(inputs, training=True, **one.forward)
         weights = weights if one.weight == 1.0 else one.weight * weights
         return mean_losses(one.losses, weights, inputs, labels, outputs, shared)
+
+
+def build_classifier(config, arrays, task, seed=0):
+    """Returns a `SequenceClassifier` for a task, its kernels of the forms of a model's arrays.
+
+    Args:
+      config: `BertConfig`.
+      arrays: {Google name: array} of the model, which are not assigned; None for dense kernels.
+      task: `Task`, whose labels are the outputs.
+      seed: see `SequenceClassifier`.
+    """
+    return SequenceClassifier(
+        config,
+        num_outputs=1 if task.labels is None else len(task.labels),
+        regression=task.labels is None,
+        seed=seed,
+        encoder=BertEncoder(config, dense_factory=kernels.factory(config, arrays)),
+    )

@@ -11,13 +11,13 @@ from bert_tf.checkpoints import head_matching
 from bert_tf.checkpoints.model_folder import LoadedModel, require_pooler
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.classification.evaluation import Evaluator
-from bert_tf.classification.model import SequenceClassifier
+from bert_tf.classification.model import SequenceClassifier, build_classifier
 from bert_tf.data import inputs
 from bert_tf.data.options import InputOptions
 from bert_tf.dynabert import latency, report
 from bert_tf.dynabert.costs import size_of
 from bert_tf.dynabert.export import export
-from bert_tf.encoder import BertEncoder, Subnetwork, kernels
+from bert_tf.encoder import Subnetwork
 from bert_tf.errors import UserError
 
 DEFAULT_LENGTH = 128
@@ -130,9 +130,7 @@ def classifier(config, arrays, task):
       config, arrays: `BertConfig` and {Google name: array}, those of a head included.
       task: `Task`.
     """
-    encoder = BertEncoder(config, dense_factory=kernels.factory(config, arrays))
-    outputs = 1 if task.labels is None else len(task.labels)
-    model = SequenceClassifier(config, outputs, regression=task.labels is None, encoder=encoder)
+    model = build_classifier(config, arrays, task)
     assign_arrays(model.model_weights, arrays, "the model")
     return model
 

@@ -323,17 +323,17 @@ def test_full_disk_while_training_leaves_the_checkpoint_before(job, full_disk, m
 
 
 def test_full_disk_at_the_end_leaves_the_model_that_was_there(job, full_disk, monkeypatch):
-    from bert_tf.classification import program
+    from bert_tf.classification import job as job_lib
 
     job |= {"train_batch_size": 8, "num_train_epochs": 1.0}
     tiny.run(**job)
-    before, real = tiny.arrays_of(job["output_dir"]), program.save_model_folder
+    before, real = tiny.arrays_of(job["output_dir"]), job_lib.save_model_folder
 
     def save_model_folder(*arguments):
         full_disk(10_000)
         return real(*arguments)
 
-    monkeypatch.setattr(program, "save_model_folder", save_model_folder)
+    monkeypatch.setattr(job_lib, "save_model_folder", save_model_folder)
     with pytest.raises(UserError, match=r"out/bert_model\.ckpt: cannot write"):
         tiny.run(**job)
     full_disk(resource.RLIM_INFINITY)

@@ -16,7 +16,7 @@ import remove_mask
 from bert_tf import files, pretraining
 from bert_tf.checkpoints.convert import convert
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
-from bert_tf.classification import program as classification_program
+from bert_tf.classification import job
 from bert_tf.errors import UserError
 from bert_tf.pretraining.options import PretrainingOptions
 from bert_tf.pruning import factorization, removal
@@ -299,7 +299,7 @@ def test_the_best_of_a_run_is_whole_at_any_moment(paths, data, tmp_path, monkeyp
         if len(written) == 2:
             raise UserError("the disk is gone")
 
-    monkeypatch.setattr(classification_program, "save_model_folder", failing)
+    monkeypatch.setattr(job, "save_model_folder", failing)
     with pytest.raises(UserError, match="the disk is gone"):
         tiny.run(**flags, learning_rate=1e-2)
     tiny.assert_same_bits(tiny.arrays_of(out / "best"), written[0])

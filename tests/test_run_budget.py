@@ -11,7 +11,7 @@ import pytest
 from bert_tf import classification
 from bert_tf.budget import Clock
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
-from bert_tf.classification import program
+from bert_tf.classification import job
 from bert_tf.classification.evaluation import TaskEvaluation
 from bert_tf.errors import UserError
 from bert_tf.pruning import factorization
@@ -52,7 +52,7 @@ def run(inputs, tmp_path, monkeypatch):
     spending = Spending(monkeypatch)
     spending.takes(TaskEvaluation, "evaluate", EVALUATION)
     spending.takes(RunState, "save", SAVE)
-    spending.takes(program, "save_model_folder", FOLDER)
+    spending.takes(job, "save_model_folder", FOLDER)
     monkeypatch.setattr(TaskEvaluation, "measure", lambda _: EVALUATION)
 
     def call(time=None, age=0.0, **values):

@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import tf_keras as keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -74,6 +75,20 @@ def test_factors_score_as_their_product(kind):
 def test_kernels_of_rank_zero_score_zero():
     found = importance(make_model(*make_arrays(rank=0)), make_store())
     assert not np.concatenate(found.heads).any()
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_scores_alike(policy):
+    store, (config, arrays) = make_store(), make_arrays(**KINDS["everything"])
+    expected = importance(make_model(config, arrays), store, BUDGET)
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        found = importance(make_model(config, arrays), store, BUDGET)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    for part in ("heads", "neurons"):
+        ours, theirs = np.concatenate(getattr(found, part)), np.concatenate(getattr(expected, part))
+        np.testing.assert_allclose(ours, theirs, atol=0.03 * theirs.max())
 
 
 def test_the_same_seed_gives_the_same_scores():

@@ -80,10 +80,10 @@ def test_kernels_of_rank_zero_score_zero():
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_scores_alike(policy):
     store, (config, arrays) = make_store(), make_arrays(**KINDS["everything"])
-    expected = importance(make_model(config, arrays), store, BUDGET)
+    expected = importance(make_model(config, arrays), store, BATCH)
     keras.mixed_precision.set_global_policy(policy)
     try:
-        found = importance(make_model(config, arrays), store, BUDGET)
+        found = importance(make_model(config, arrays), store, BATCH)
     finally:
         keras.mixed_precision.set_global_policy("float32")
     for part in ("heads", "neurons"):

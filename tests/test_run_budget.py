@@ -102,6 +102,23 @@ def test_a_refused_command_charges_nothing_to_the_run_in_the_folder(run, tmp_pat
     assert (tmp_path / "run" / "clock.json").read_bytes() == before
 
 
+def test_the_start_of_a_process_that_is_killed_stays_charged(run, tmp_path, monkeypatch):
+    """Before its first update, in a run that has a state: else kills would lengthen the budget."""
+
+    def killed(_):
+        raise Killed
+
+    flags = {"budget": "100s", "do_eval": True}
+    run(Time(UPDATE, terminate_at=3), **flags)
+    before = read_json(tmp_path / "run" / "clock.json")["spent_seconds"]
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Clock, "run_heartbeat", Clock.save)
+        patch.setattr(Clock, "close", lambda clock: None)
+        patch.setattr(TaskEvaluation, "measure", killed)
+        run(age=20.0, **flags)
+    assert read_json(tmp_path / "run" / "clock.json")["spent_seconds"] >= before + 20
+
+
 def test_a_refused_command_leaves_no_clock(run, tmp_path):
     with pytest.raises(UserError, match="too short for one update"):
         run(age=99.0, budget="100s")

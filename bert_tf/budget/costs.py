@@ -56,23 +56,23 @@ class Costs:
         known = self._before if self._count else None
         return self._first_update if known is None else known
 
-    def of(self, work):
-        """Seconds expected of one `work`; 0 for one not measured."""
+    def of(self, work, slack=True):
+        """Seconds expected of one `work`; 0 for one not measured.
+
+        Args:
+          work: its name.
+          slack: whether one that is not known well yet may take longer than it did.
+        """
         times = self._works.get(work, ())
-        return max(times, default=0.0) * (1.0 if len(times) == _KNOWN else _SLACK)
+        return max(times, default=0.0) * (_SLACK if slack and len(times) < _KNOWN else 1.0)
 
     def knows(self, work):
         """Whether the `work` was measured, by this process or one before it."""
         return work in self._works
 
-    def reserve(self, works):
+    def reserve(self, works, slack=True):
         """Seconds to keep for the end: those of all `works` (names, repeats count), and leaving."""
-        return _LEAVING + sum(self.of(work) for work in works)
-
-    @staticmethod
-    def without_slack(reserve):
-        """Returns what `reserve` kept without the slack: the time that the works took last."""
-        return _LEAVING + (reserve - _LEAVING) / _SLACK
+        return _LEAVING + sum(self.of(work, slack) for work in works)
 
     def state(self):
         """Returns what the next process should know, JSON-able."""
@@ -80,7 +80,7 @@ class Costs:
         return {"first_update": self._first_update, "update": update, "works": self._longest()}
 
     def report(self):
-        """Returns the seconds measured last by name, for results.json."""
+        """Returns the longest of the seconds measured last by name, for results.json."""
         return {**self._longest(), "update": self.update, "first_update": self._first_update}
 
     def _longest(self):

@@ -42,7 +42,7 @@ class ClockRhythm:
         self._elapsed = elapsed
         self.share = self.spent = 0.0
         self.terminate = False
-        self._chief_values = ChiefValues(strategy, 4)
+        self._chief_values = ChiefValues(strategy, 5)
         self._diverged = self._traced = None
         self._tokens = [0]  # before each update
 
@@ -57,6 +57,10 @@ class ClockRhythm:
             self.batches.restore(info.get("batches", ()))
         self._evaluated_step = (info.get("evaluations") or [{}])[-1].get("step")
         self._saved_step = step if step else None
+        # Not before: a command that is refused charges nothing to the run in the folder, and one
+        # that is too short leaves no clock there.
+        if step:
+            self.clock.run_heartbeat()
         self._written = self._markers_of_chief()
         self._read(step)
         self._grow_batches(step)
@@ -70,8 +74,8 @@ class ClockRhythm:
                 f" {self.spent:.1f} s are spent before the first, and the last evaluation and save"
                 f" take {self._reserve:.1f} s"
             )
-        # Not before: a command that is refused charges nothing to the run in the folder.
-        self.clock.run_heartbeat()
+        if not step:
+            self.clock.run_heartbeat()
 
     def due(self, step):
         """Returns the `Due` after `step` updates; when nothing is, sets the next update's rate."""
@@ -137,11 +141,11 @@ class ClockRhythm:
     def _read(self, step):
         """Takes over the chief's clock and expectations; returns whether to leave."""
         expected = [self.clock.spent, self.costs.update, self.costs.of("evaluate")]
-        works = [*self.timetable.last_works, *["marker"] * len(self._pending_markers())]
-        expected.append(self.costs.reserve(works))
+        works = [*self.timetable.last_works, *["marker"] * len(self._pending_markers()), "evaluate"]
+        expected += [self.costs.reserve(works), self.costs.reserve(works, slack=False)]
         values, leaving = self._chief_values.read(expected, self.terminate)
-        self.spent, self._update_seconds, self._evaluation_seconds, self._reserve = values
-        self._reserve += self._evaluation_seconds
+        self.spent, self._update_seconds, self._evaluation_seconds, *reserves = values
+        self._reserve, self._least = reserves
         tokens = self._tokens_before(step)
         self.share = self.timetable.budget.share(self.spent, step, tokens)
         if self._elapsed:
@@ -161,8 +165,7 @@ class ClockRhythm:
     def _last_works(self, step):
         """The end: markers still to come get the final weights, what does not fit is left out."""
         # An update that took longer than expected comes out of the slack, not of the evaluation.
-        kept = self.costs.without_slack(self._reserve)
-        evaluate = self._evaluated_step != step and self._fits(0.0, kept)
+        evaluate = self._evaluated_step != step and self._fits(0.0, self._least)
         return self._due(step, evaluate, self._pending_markers(), self._unsaved(step), BUDGET_SPENT)
 
     def _works_between(self, step):
@@ -212,7 +215,7 @@ class ClockRhythm:
         }
 
     def _of_chief(self, value):
-        (found, *_), _ = self._chief_values.read([float(value), 0.0, 0.0, 0.0])
+        (found, *_), _ = self._chief_values.read([float(value), 0.0, 0.0, 0.0, 0.0])
         return found
 
     def _measure(self):

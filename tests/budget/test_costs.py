@@ -23,3 +23,13 @@ def test_the_next_process_expects_the_longest():
     assert again.knows("save")
     assert again.of("save") == pytest.approx(7.2)
     assert again.report()["save"] == 6.0
+
+
+def test_without_slack_the_end_takes_what_it_took():
+    costs = Costs()
+    empty = costs.reserve([])
+    costs.took("save", 2.0)
+    for seconds in (4.0, 5.0, 3.0):
+        costs.took("evaluate", seconds)
+    assert costs.reserve(["save", "evaluate"]) == pytest.approx(empty + 2.4 + 5.0)
+    assert costs.reserve(["save", "evaluate"], slack=False) == pytest.approx(empty + 2.0 + 5.0)

@@ -242,13 +242,14 @@ def _statistics(options, model):
 
 
 def _factorize(options, model, statistics):
-    from bert_tf.pruning import calibration, factorization
+    from bert_tf.data.rows import DEFAULT_LENGTH
+    from bert_tf.pruning import factorization
 
     config, method = model.config, options.chosen_method
     if options.target_sparsity is None:
         return factorization.factorize(config, model.arrays, options.svd, statistics, method)
     length = options.max_seq_length
-    length = length or (model.task or {}).get("max_seq_length", calibration.DEFAULT_LENGTH)
+    length = length or (model.task or {}).get("max_seq_length", DEFAULT_LENGTH)
     classifies = "output_weights" in model.arrays
     shares = factorization.token_shares(config, length) if classifies else None
     return factorization.compress(

@@ -61,11 +61,23 @@ def run(inputs, tmp_path, monkeypatch):
         values = {name: value for name, value in values.items() if value is not None}
         return classification.run(tiny.options(**values), [time], age, now=time), time
 
+    call.spending = spending
     return call
 
 
 def read_json(path):
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_the_last_evaluation_has_time_for_the_models_of_all_subnetworks(run, tmp_path):
+    run.spending.takes(job, "save_model_folder", 1.0)  # more than it does
+    run.spending.takes(RunState, "save", 3.0)
+    flags = {"width_mult_list": "0.5,1.0", "depth_mult_list": "0.5,1.0", "do_eval": True}
+    flags |= {"keep_best_subnetworks": True, "save_checkpoints_minutes": 9}
+    results, time = run(Time(update=1.0), budget="40s", **flags)
+    assert len(list((tmp_path / "run/subnetworks").iterdir())) == 4
+    assert results["stop_reason"] == "budget spent"
+    assert 30 < time.seconds <= 40
 
 
 def test_the_budget_holds_to_the_last_file(run, tmp_path):

@@ -1,6 +1,5 @@
 """What augment_data.py does, as its options say."""
 
-import dataclasses
 import pathlib
 
 import numpy as np
@@ -17,6 +16,7 @@ from bert_tf.data.augmented import default_path, digest_of_rows
 from bert_tf.data.examples import make_examples
 from bert_tf.data.options import InputOptions
 from bert_tf.data.readers import format_of
+from bert_tf.data.rows import RowOptions
 from bert_tf.data.table import counted
 from bert_tf.options import option_fields
 
@@ -29,14 +29,6 @@ _OTHERS = 20
 # Texts handled at once: the squares of their characters, which the predicted pairs go with.
 _CHUNK_COST = 1 << 22
 _SECONDS = 30  # between two lines of progress
-
-
-@dataclasses.dataclass(kw_only=True)
-class _TrainingRows(InputOptions):
-    """The flags of a program that reads the training rows of a task."""
-
-    given: frozenset = frozenset()
-    do_train: bool = True
 
 
 def run(options):
@@ -90,7 +82,7 @@ def _origin(options, task, teacher):
 def _task(options, source):
     known = {field.name for field in option_fields(InputOptions)}
     flags = {f.name: getattr(options, f.name) for f in option_fields(options) if f.name in known}
-    return inputs.task_of(_TrainingRows(given=options.given, **flags), source)
+    return inputs.task_of(RowOptions(given=options.given, **flags), source)
 
 
 class _Rows:

@@ -220,11 +220,12 @@ class ClockRhythm:
 
     def _measure(self):
         """Measures what the end takes where no process has done so; a resumed run knows it."""
-        if self._evaluation:
-            self.costs.took("evaluate", self._evaluation.measure())
         if not self.costs.knows("model"):
             self.costs.took("model", self._measure_model())
             self.costs.took("marker", self.costs.of("model"))
+        if self._evaluation:
+            kept = self.timetable.models_kept * self.costs.of("model", slack=False)
+            self.costs.took("evaluate", self._evaluation.measure() + kept)
         if not self.costs.knows("save"):
             self.costs.took("save", _CHECKPOINT_PER_MODEL * self.costs.of("model"))
 

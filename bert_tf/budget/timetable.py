@@ -31,6 +31,7 @@ class Timetable:
       save_interval: `Interval` between checkpoints.
       guard: `DivergenceGuard`.
       last_works: names of what is still to be written at the end, each as often as it is.
+      models_kept: how many model folders an evaluation may write.
     """
 
     budget: Budget
@@ -41,6 +42,7 @@ class Timetable:
     save_interval: Interval
     guard: DivergenceGuard
     last_works: list
+    models_kept: int
 
 
 def make_timetable(options):
@@ -72,6 +74,7 @@ def make_timetable(options):
         save_interval=_save_interval(options, _BUDGET_SHARE),
         guard=_guard(options, None if minutes is None else 60 * minutes, options.early_stop_loss),
         last_works=_last_works(options),
+        models_kept=_models_kept(options),
     )
 
 
@@ -92,6 +95,7 @@ def checkpoint_timetable(options, rate):
         save_interval=interval,
         guard=_guard(options),
         last_works=_last_works(options),
+        models_kept=_models_kept(options),
     )
 
 
@@ -109,6 +113,10 @@ def _guard(options, seconds=None, loss=None):
 def _last_works(options):
     # The best weights, which the evaluation's time has saved, are read and become the final ones.
     return ["save", *["model"] * (2 if options.keep_best else 1)]
+
+
+def _models_kept(options):
+    return options.keep_best + sum(part.models_kept(options) for part in options.LEVERS)
 
 
 def _save_interval(options, share):

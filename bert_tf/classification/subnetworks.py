@@ -12,28 +12,15 @@ from bert_tf.checkpoints.model_folder import LoadedModel, require_pooler
 from bert_tf.checkpoints.report import assign_arrays
 from bert_tf.classification.evaluation import Evaluator
 from bert_tf.classification.model import SequenceClassifier, build_classifier
-from bert_tf.data import inputs
-from bert_tf.data.options import InputOptions
+from bert_tf.data import inputs, rows
 from bert_tf.dynabert import latency, report
 from bert_tf.dynabert.costs import size_of
 from bert_tf.dynabert.export import export
 from bert_tf.encoder import Subnetwork
 from bert_tf.errors import UserError
 
-DEFAULT_LENGTH = 128
 WIDTHS, DEPTHS = (1.0, 0.75, 0.5, 0.25), (1.0, 0.75, 0.5)
 """The grid of a model that does not say what it was trained to."""
-
-
-@dataclasses.dataclass(kw_only=True)
-class _Rows(InputOptions):
-    """The flags of a program that reads dev rows of a task, and training rows if need be."""
-
-    given: frozenset = frozenset()
-    do_train: bool = False
-    do_eval: bool = True
-    do_predict: bool = False
-    pad_to_max_length: bool = False
 
 
 @dataclasses.dataclass
@@ -68,17 +55,7 @@ class Elastic:
         Raises:
           UserError: no such task or files, or the model has no classifier for it.
         """
-        saved = source.task or {}
-        flags = dict(flags)
-        if (flags.get("task_name") or "").lower() == saved.get("task_name"):
-            del flags["task_name"]  # the folder also knows the order of the labels
-        options = _Rows(
-            do_train=train,
-            max_seq_length=max_seq_length or saved.get("max_seq_length", DEFAULT_LENGTH),
-            truncation=saved.get("truncation", "head"),
-            given=frozenset({*flags, "max_seq_length"}),
-            **flags,
-        )
+        options = rows.options_of(source, flags, max_seq_length, do_train=train, do_eval=True)
         task = inputs.task_of(options, source)
         source = head_matching.matched(source, task, numbers_agree=True)
         head_matching.require(source, task, "give a model fine-tuned on it")
@@ -192,11 +169,11 @@ def measured(elastic, kinds, batch_size, shape, rounds):
       shape, rounds: see `latencies`.
     """
     times = latencies(elastic, [part for part, _ in kinds], shape, rounds)
-    rows = []
+    found = []
     for part, kind in kinds:
         metrics = elastic.metrics(part, batch_size)
         size = size_of(elastic.source.config, elastic.source.arrays, part, shape[1])
-        rows.append(report.Row(part, kind, metrics, size, times.get(part.name)))
-        value = rows[-1].value(elastic.task.metrics[0])
+        found.append(report.Row(part, kind, metrics, size, times.get(part.name)))
+        value = found[-1].value(elastic.task.metrics[0])
         logging.info("%s: %s %.4f", part.name, elastic.task.metrics[0], value)
-    return report.Report(elastic.task.metrics[0], rows)
+    return report.Report(elastic.task.metrics[0], found)

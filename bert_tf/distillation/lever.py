@@ -47,7 +47,9 @@ class Distillation(Lever):
     def passes(self, passes):
         """Adds the teacher's loss to each; `forward` says which layers and width the pass runs."""
         if self._distilled.same_width:
-            self._widths = tuple(dict.fromkeys(map(_width, passes)))
+            # What a step may leave out is run where it is needed.
+            always = (one for one in passes if one.when is None)
+            self._widths = tuple(dict.fromkeys(map(_width, always)))
         return tuple(self._with_teacher(one) for one in passes)
 
     def _with_teacher(self, one):
@@ -58,7 +60,8 @@ class Distillation(Lever):
         return dataclasses.replace(one, losses=(*task, Loss("distillation_loss", losses)))
 
     def _losses(self, layers, width, inputs, labels, outputs, shared):
-        return self._loss(inputs, outputs, shared["teacher"][width], layers)
+        wanted = shared["teacher"].get(width) or self._loss.wanted(inputs, width)
+        return self._loss(inputs, outputs, wanted, layers)
 
 
 def _width(one):

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import shutil
 
 import tensorflow as tf
 from absl import logging
@@ -114,9 +115,13 @@ class DynaBert(Lever):
                 run.strategy, int((run.output_dir / STATE_FILE).exists())
             )
         )  # fmt: skip
+        kept = run.output_dir / "subnetworks"
+        if run.chief and not resumed and kept.exists():
+            logging.info("%s: the sub-networks of an earlier run are removed", kept)
+            shutil.rmtree(kept)
         if self._options.keep_best_subnetworks and run.chief:
             for part in self._subnetworks:
-                folder = run.output_dir / "subnetworks" / part.name
+                folder = kept / part.name
                 self._best[part.name] = BestModel(folder, functools.partial(self._save, part))
                 self._best[part.name].recall(int(resumed))
         # A resumed run's weights are in that order.

@@ -248,6 +248,10 @@ class DynaBertOptions(LeverOptions):
                 " widths alone; train depths by --training_phase=dynabert on its result"
             )
 
+    def models_kept(self):
+        """One for each sub-network whose best is kept."""
+        return len(self.widths) * len(self.depths) if self.keep_best_subnetworks else 0
+
     def lever(self, source):
         """Returns `DynaBert` for sub-networks, and where a training undoes what a model records.
 

@@ -1,6 +1,5 @@
 """The rows or passages that a factorisation goes by, and the statistics of a model on them."""
 
-import dataclasses
 import pathlib
 import random
 import tempfile
@@ -9,27 +8,14 @@ from absl import logging
 
 from bert_tf.checkpoints import head_matching
 from bert_tf.checkpoints.model_tokenizer import tokenizer_of
-from bert_tf.data import inputs
+from bert_tf.data import inputs, rows
 from bert_tf.data.examples import Examples
 from bert_tf.data.features import build_features
-from bert_tf.data.options import InputOptions
 from bert_tf.data.pretraining.text import TextReader
 from bert_tf.errors import UserError
 from bert_tf.pruning.statistics import collect
 
-DEFAULT_LENGTH = 128
 _LABELLED = ("fisher", "two_sided")
-
-
-@dataclasses.dataclass(kw_only=True)
-class _TrainingRows(InputOptions):
-    """The flags of a program that reads the training rows of a task."""
-
-    given: frozenset = frozenset()
-    do_train: bool = True
-    do_eval: bool = False
-    do_predict: bool = False
-    pad_to_max_length: bool = False
 
 
 def statistics_of_task(model, method, flags, *, examples=1280, max_seq_length=None, seed=42):
@@ -52,20 +38,13 @@ def statistics_of_task(model, method, flags, *, examples=1280, max_seq_length=No
     Raises:
       UserError: no such task or files, or the model has no classifier for it.
     """
-    known = (model.task or {}).get("task_name")
     for part, name in (("classifier", "output_weights"), ("pooler", "bert/pooler/dense/kernel")):
         if method in _LABELLED and name not in model.arrays:
             raise UserError(
                 f"{model.source}: has no {part}, whose gradients --method={method} needs: give a"
                 " model fine-tuned on the task, or --method=whitened"
             )
-    flags = dict(flags)
-    if flags.get("task_name") and flags["task_name"].lower() == known:
-        del flags["task_name"]  # the folder also knows the order of the labels
-    length = max_seq_length or (model.task or {}).get("max_seq_length", DEFAULT_LENGTH)
-    given = frozenset({*flags, "max_seq_length"})
-    truncation = (model.task or {}).get("truncation", "head")
-    options = _TrainingRows(max_seq_length=length, truncation=truncation, given=given, **flags)
+    options = rows.options_of(model, flags, max_seq_length)
     task = inputs.task_of(options, model)
     classifier = head_matching.matched(model, task)
     if method in _LABELLED:
@@ -99,7 +78,7 @@ def statistics_of_text(
       UserError: the file cannot be read or holds no text, or the model no vocabulary.
     """
     tokenizer = tokenizer_of(model, do_lower_case)
-    length = min(max_seq_length or DEFAULT_LENGTH, model.config.max_position_embeddings)
+    length = min(max_seq_length or rows.DEFAULT_LENGTH, model.config.max_position_embeddings)
     passages = _draw_passages(path, examples, seed)
     texts = Examples([str(i) for i in range(len(passages))], passages, None, None, str(path))
     store = build_features(texts, tokenizer, length)

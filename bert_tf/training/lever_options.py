@@ -33,6 +33,10 @@ class LeverOptions:
         """Whether a run with this content of results.json is over, its command given again."""
         return False
 
+    def models_kept(self):
+        """How many model folders an evaluation may write beside the run's best."""
+        return 0
+
     def lever(self, source):
         """Returns the `Lever` of a run that starts from the `LoadedModel` source, None without."""
         return None

@@ -228,6 +228,25 @@ def distillation(teacher, student, same_width=False, **values):
     return lever
 
 
+def test_a_teachers_width_that_a_step_may_leave_out_runs_only_where_it_is_drawn(tmp_path):
+    student, teacher = make_model(1), make_model(2)
+    flags = {"training_phase": "dynabert", "width_mult_list": "0.5,1.0", "depth_mult_list": "1.0"}
+    lever = lever_of(student, tmp_path, subnetwork_sampling="random:1", **flags)
+    widths, forward = [], teacher.forward
+    teacher.forward = lambda *args, width=1.0, **kwargs: (
+        widths.append(width) or forward(*args, width=width, **kwargs)
+    )
+    teaching = distillation(teacher, student, same_width=True)
+    _, logs = gradients(student, [lever, teaching])
+    assert len(widths) == 1
+    drawn = "1.0" if widths[0][0] == CONFIG.units_of(0) else "0.5"
+    assert widths == [Subnetwork.of(CONFIG, float(drawn)).units]
+    alone = lever_of(student, tmp_path, **{**flags, "width_mult_list": drawn})
+    teaching = distillation(teacher, student, same_width=True)
+    _, expected = gradients(student, [alone, teaching])
+    assert logs["distillation_loss"] == pytest.approx(2 * expected["distillation_loss"], rel=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["tokens", "original"])
 @pytest.mark.parametrize("same_width", [False, True])
 def test_each_layer_imitates_the_input_of_the_teachers_same_layer(tmp_path, kind, same_width):

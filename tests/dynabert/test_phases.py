@@ -128,7 +128,12 @@ def test_the_best_of_each_subnetwork_is_a_model_of_its_size(runs, tmp_path):
 
 
 def test_a_new_run_does_not_keep_the_subnetworks_of_one_before(runs, tmp_path):
-    flags = {**FLAGS, "data_dir": runs["data"], "model_dir": runs["widths"], "num_train_epochs": 0.5}
+    flags = {
+        **FLAGS,
+        "data_dir": runs["data"],
+        "model_dir": runs["widths"],
+        "num_train_epochs": 0.5,
+    }
     (tmp_path / "subnetworks/w0.3_d1").mkdir(parents=True)
     tiny.run(**{**flags, **BOTH}, output_dir=tmp_path)
     assert {x.name for x in (tmp_path / "subnetworks").iterdir()} == set(GRID)

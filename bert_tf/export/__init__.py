@@ -1,0 +1,1 @@
+"""A model as an artefact that others serve: ONNX, OpenVINO, LiteRT, SavedModel, Hugging Face."""

@@ -1,8 +1,18 @@
-"""tf-models-official, which an installation may lack: asked for where it is needed."""
+"""Packages that an installation may lack: asked for where they are needed."""
 
 import importlib.util
 
 from bert_tf.errors import UserError
+
+EXTRAS = {
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "tokenizers": "onnx",
+    "openvino": "openvino",
+    "nncf": "openvino",
+    "ai_edge_litert": "litert",
+}
+"""The extra of setup.py that installs each."""
 
 
 def require_tf_models(feature):
@@ -15,4 +25,18 @@ def require_tf_models(feature):
         raise UserError(
             f"{feature} needs tf-models-official, which is not installed: pip install"
             " 'tf-models-official==2.20.*' 'tf-keras==2.20.*' (TensorFlow 2.20 comes with it)"
+        )
+
+
+def require(module, feature):
+    """Raises `UserError` unless a module of an extra is installed; it is not imported.
+
+    Args:
+      module: its name, one of `EXTRAS`.
+      feature: what needs it, the beginning of the message, such as a flag with its value.
+    """
+    if importlib.util.find_spec(module) is None:
+        raise UserError(
+            f"{feature} needs {module.replace('_', '-')}, which is not installed: pip install"
+            f" 'bert-tf[{EXTRAS[module]}]'"
         )

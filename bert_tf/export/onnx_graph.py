@@ -13,9 +13,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from bert_tf.errors import UserError
+from bert_tf.export.source import INPUTS
 
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-"""The inputs, int64 [batch, length], under the names that Hugging Face's tools expect."""
 OPSETS = (17, 18, 19, 20, 21, 22)
 """LayerNormalization came with 17; the newest that ONNX Runtime and OpenVINO both read."""
 MASK = -10000.0  # Google's constant for padding, as the encoder has it
@@ -92,9 +91,10 @@ class BertGraph:
       config: `BertConfig`.
       arrays: {Google name: float32 array} without gates.
       opset: version of ONNX's operators, one of `OPSETS`.
+      embedding_precision: `float32`, or `int8`: each row of the word table with a scale of its own.
     """
 
-    def __init__(self, config, arrays, opset=_GELU_OPSET):
+    def __init__(self, config, arrays, opset=_GELU_OPSET, embedding_precision="float32"):
         if opset not in OPSETS:
             raise UserError(
                 f"--opset={opset}: expected {OPSETS[0]} to {OPSETS[-1]}, which ONNX Runtime and"
@@ -102,6 +102,7 @@ class BertGraph:
             )
         self.config = config
         self.arrays = arrays
+        self.embedding_precision = embedding_precision
         self.graph = Graph(opset)
 
     def encoder(self, first_token_only):
@@ -144,7 +145,13 @@ class BertGraph:
         graph, scope = self.graph, "cls/predictions/transform"
         hidden = self._activation(self._dense(hidden, f"{scope}/dense"), f"{scope}/activation")
         hidden = self._norm(hidden, f"{scope}/LayerNorm")
-        table = graph.add("Transpose", [self._table("word_embeddings")], "table", perm=[1, 0])
+        if self.embedding_precision == "int8":  # runtimes do this once, when they read the file
+            rows, scales = self._int8_table()
+            rows = graph.add("Cast", [rows], "table/float", to=TensorProto.FLOAT)
+            table = graph.add("Mul", [rows, scales], "table/scaled")
+        else:
+            table = self._table("word_embeddings")
+        table = graph.add("Transpose", [table], "table", perm=[1, 0])
         product = graph.add("MatMul", [hidden, table], "predictions")
         bias = self._constant("cls/predictions/output_bias")
         return graph.add("Add", [product, bias], "logits")
@@ -155,9 +162,16 @@ class BertGraph:
     def _table(self, name):
         return self._constant(f"bert/embeddings/{name}")
 
+    def _int8_table(self):
+        """Names of the word table's int8 rows and of their scales."""
+        name = "bert/embeddings/word_embeddings"
+        rows, scales = int8_rows(self.arrays[name])
+        constant = self.graph.constant
+        return constant(f"{name}/int8", rows), constant(f"{name}/scales", scales)
+
     def _embeddings(self):
         add, numbers = self.graph.add, self.graph.numbers
-        words = add("Gather", [self._table("word_embeddings"), "input_ids"], "words")
+        words = self._words()
         types = add("Gather", [self._table("token_type_embeddings"), "token_type_ids"], "types")
         shape = add("Shape", ["input_ids"], "shape")
         length = add("Slice", [shape, numbers(1), numbers(2)], "length")
@@ -167,6 +181,16 @@ class BertGraph:
         # Else the length of the sum is unknown, and with it whether residuals may be fused.
         self.graph.shape(hidden, ["batch", "length", self.config.hidden_size])
         return self._norm(hidden, "bert/embeddings/LayerNorm")
+
+    def _words(self):
+        """[B, T, H]: rows of the word table."""
+        add = self.graph.add
+        if self.embedding_precision == "float32":
+            return add("Gather", [self._table("word_embeddings"), "input_ids"], "words")
+        rows, scales = self._int8_table()
+        words = add("Gather", [rows, "input_ids"], "words/int8")
+        words = add("Cast", [words], "words/float", to=TensorProto.FLOAT)
+        return add("Mul", [words, add("Gather", [scales, "input_ids"], "words/scales")], "words")
 
     def _mask_bias(self):
         """[B, 1, 1, T]: 0 for tokens, -10000 for padding."""
@@ -256,7 +280,7 @@ class BertGraph:
         if kind == "linear":
             return x
         if kind in ("relu", "tanh"):
-            return graph.add(kind.title().replace("Relu", "Relu"), [x], name)
+            return graph.add(kind.title(), [x], name)
         if graph.opset >= _GELU_OPSET:
             form = "tanh" if kind == "gelu" else "none"
             return graph.add("Gelu", [x], name, approximate=form)
@@ -282,6 +306,13 @@ class BertGraph:
         )
         slope = add("Add", [add("Tanh", [inner], f"{name}/tanh"), scalar(1.0)], f"{name}/slope")
         return add("Mul", [add("Mul", [x, scalar(0.5)], f"{name}/half"), slope], name)
+
+
+def int8_rows(table):
+    """Returns (int8 [rows, H], float32 scales [rows, 1]) of a float table [rows, H]."""
+    scales = np.abs(table).max(1, keepdims=True) / 127
+    scales[scales == 0] = 1.0
+    return np.rint(table / scales).astype(np.int8), scales.astype(np.float32)
 
 
 def _scaled(array, scale):

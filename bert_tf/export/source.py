@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from bert_tf.checkpoints.model_folder import LoadedModel, load_model, require_pooler
+from bert_tf.checkpoints.model_folder import LoadedModel, require_pooler
 from bert_tf.checkpoints.model_tokenizer import settings_of
 from bert_tf.encoder import kernels
 from bert_tf.errors import UserError
@@ -63,18 +63,22 @@ class ExportSource:
         return "bert/pooler/dense/kernel" in self.arrays
 
     @property
+    def main_output(self):
+        """Name of the output that is checked."""
+        return next(iter(self.outputs))
+
+    @property
     def tokenizer_settings(self):
         """{name: value} of the tokenizer's settings, see `settings_of`."""
         return settings_of(self.model)
 
 
-def read(model_dir):
-    """Returns the `ExportSource` of a model folder.
+def of(model):
+    """Returns the `ExportSource` of a `LoadedModel`.
 
     Raises:
-      UserError: no model there, a masked one, or a head without what it stands on.
+      UserError: it has masks, or a head without what that stands on.
     """
-    model = load_model(model_dir)
     if kernels.is_masked(model.arrays):
         raise UserError(
             f"{model.source}: has masks, whose ranks are not removed yet: run remove_mask.py on it"

@@ -1,0 +1,82 @@
+"""The rows that an artefact is checked on: those of its task, or random tokens."""
+
+import dataclasses
+import pathlib
+import tempfile
+from typing import Any
+
+import numpy as np
+
+from bert_tf.checkpoints import head_matching
+from bert_tf.data import inputs, rows
+from bert_tf.data.batching import eval_plan
+from bert_tf.export import source as export_source
+
+_NAMES = {
+    "input_ids": "input_word_ids",
+    "attention_mask": "input_mask",
+    "token_type_ids": "input_type_ids",
+}
+_BATCH = 32
+_RANDOM_SHAPES = ((1, 1), (3, 17), (2, 64))
+
+
+@dataclasses.dataclass
+class Rows:
+    """Dev rows of the model's task.
+
+    Attributes:
+      task: `Task`.
+      splits: {name: `FeatureStore`}.
+    """
+
+    task: Any
+    splits: dict
+
+    def batches(self):
+        """Yields ({input: int64 [batch, length]}, labels [batch], split) over all of them."""
+        for split, store in self.splits.items():
+            plan = eval_plan(store.lengths, _BATCH)
+            for step in range(plan.steps):
+                values, labels = store.batch(plan.ids(step))
+                yield _renamed(values), labels, split
+
+
+def read_rows(options, source):
+    """Returns (the `Rows` that the flags name, the `ExportSource` with its head in their order).
+
+    Args:
+      options: `ExportOptions` with rows.
+      source: `ExportSource` of a classifier.
+
+    Raises:
+      UserError: no such rows, or the model has no classifier for their task.
+    """
+    wanted = {"do_train": False, "do_eval": True}
+    row_options = rows.options_of(source.model, options.row_flags, source.max_seq_length, **wanted)
+    task = inputs.task_of(row_options, source.model)
+    model = head_matching.matched(source.model, task, numbers_agree=True)
+    head_matching.require(model, task, "give the rows of the task that the model was tuned for")
+    with tempfile.TemporaryDirectory() as scratch:
+        dev = inputs.build(row_options, model, task, pathlib.Path(scratch)).dev
+        splits = {name: _drawn(store, options) for name, store in dev.items()}
+    return Rows(task, splits), dataclasses.replace(source, model=model)
+
+
+def _drawn(store, options):
+    """A store of those rows, in memory."""
+    count = options.max_eval_examples or len(store)
+    drawn = np.random.default_rng(options.seed).permutation(len(store))[:count]
+    return store.taken(np.sort(drawn))
+
+
+def random_batches(source, seed):
+    """Yields ({input: int64 [batch, length]}, None, "random") of random tokens."""
+    longest = source.config.max_position_embeddings
+    for batch, length in _RANDOM_SHAPES:
+        shape = (batch, min(length, longest))
+        yield export_source.random_inputs(source.config, shape, seed), None, "random"
+
+
+def _renamed(values):
+    return {name: values[ours].astype(np.int64) for name, ours in _NAMES.items()}

@@ -1,0 +1,117 @@
+"""ONNX: one file that ONNX Runtime runs, and OpenVINO reads."""
+
+import pathlib
+
+import numpy as np
+
+from bert_tf.export.onnx_graph import BertGraph
+from bert_tf.packages import require
+
+FILE = "model.onnx"
+
+
+def write(source, folder, options):
+    """Writes `model.onnx`.
+
+    Args:
+      source: `ExportSource`.
+      folder: where to (`pathlib.Path`).
+      options: `opset`, `precision` (float32 or int8: weights int8 by column, activations at run
+        time), `embedding_precision` (float32 or int8, each row with a scale of its own), `keep`
+        (scopes that stay float32).
+
+    Raises:
+      UserError: onnx is not installed, or the opset is not one that the runtimes read.
+    """
+    require("onnx", f"--format={options.format}")
+    path = pathlib.Path(folder) / FILE
+    model = graph_of(source, options.opset, options.embedding_precision)
+    path.write_bytes(model.SerializeToString())
+    if options.precision == "int8":
+        quantize(path, scopes=quantized_scopes(source, options.keep))
+
+
+def graph_of(source, opset, embedding_precision="float32"):
+    """Returns the `onnx.ModelProto` of an `ExportSource`."""
+    graph = BertGraph(source.config, source.arrays, opset, embedding_precision)
+    classifies = source.kind in ("classification", "regression")
+    hidden = graph.encoder(first_token_only=classifies)
+    if classifies:
+        graph.classifier(graph.pooled(hidden))
+    elif source.kind == "masked_lm":
+        graph.masked_lm(hidden)
+    elif source.has_pooler:
+        graph.pooled(hidden)
+    names = {0: "batch", 1: "length"}
+    return graph.graph.model(
+        {
+            name: [names[i] if size is None else size for i, size in enumerate(shape)]
+            for name, shape in source.outputs.items()
+        }
+    )
+
+
+def quantized_scopes(source, keep):
+    """Returns the scopes of the kernels that int8 is for: all of the layers but those in `keep`."""
+    from bert_tf.checkpoints import names
+
+    return [scope for scope in names.dense_scopes(source.config) if scope not in keep]
+
+
+def quantize(path, scopes):
+    """Makes the kernels of `scopes` int8 in place, by ONNX Runtime's own tool.
+
+    One scale for each column of a weight. Weights have 7 bits: with 8, processors without VNNI
+    overflow, and the file would compute other things there than where it was checked.
+
+    Args:
+      path: of the model.
+      scopes: of the kernels, as Google names them.
+    """
+    require("onnxruntime", "--precision=int8")
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    nodes = [f"{scope}/{part}" for scope in scopes for part in ("p", "product")]
+    found = {node.name for node in onnx.load(path).graph.node}
+    quantize_dynamic(
+        path,
+        path,
+        op_types_to_quantize=["MatMul"],
+        nodes_to_quantize=[name for name in nodes if name in found],
+        per_channel=True,
+        reduce_range=True,
+        weight_type=QuantType.QInt8,
+        extra_options={"MatMulConstBOnly": True},
+    )
+
+
+def runner(folder, threads=None):
+    """Returns a callable that runs what `write` has written, by ONNX Runtime.
+
+    Args:
+      folder: of `model.onnx`.
+      threads: of one call; as many as there are cores if None.
+
+    Returns:
+      Callable ({input name: int64 [batch, length]}) -> {output name: float32 array}.
+
+    Raises:
+      UserError: onnxruntime is not installed.
+    """
+    require("onnxruntime", "--format=onnx")
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads or 0
+    settings.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        str(pathlib.Path(folder) / FILE), settings, providers=["CPUExecutionProvider"]
+    )
+    names = [output.name for output in session.get_outputs()]
+
+    def run(inputs):
+        values = session.run(names, {name: np.asarray(x, np.int64) for name, x in inputs.items()})
+        return dict(zip(names, values, strict=True))
+
+    return run

@@ -1,0 +1,183 @@
+"""Flags of export_model.py (no TensorFlow)."""
+
+import dataclasses
+import typing
+
+from bert_tf import files
+from bert_tf.checkpoints import options as model_options
+from bert_tf.checkpoints.options import CheckpointOptions
+from bert_tf.data import options as data_options
+from bert_tf.data.options import TaskOptions
+from bert_tf.errors import UserError
+from bert_tf.options import Needs, above, at_least, check_table, option, option_fields, require
+
+FORMATS = ("savedmodel", "onnx", "openvino", "litert", "huggingface")
+PRECISIONS = {
+    "savedmodel": ("float32",),
+    "onnx": ("float32", "int8"),
+    "openvino": ("float32", "float16", "int8"),
+    "litert": ("float32", "float16", "int8"),
+    "huggingface": ("float32",),
+}
+"""What each format's weights may be."""
+_INT8_TABLE = ("onnx", "openvino", "litert")
+_ONNX = ("onnx", "openvino")
+
+_FORM, _CHECK, _OUTPUT = "What to write", "The check", "Output"
+
+
+def parse_formats(text, name="format"):
+    """Returns the formats of a list such as `onnx,litert`, each once.
+
+    Raises:
+      UserError: one of them is none.
+    """
+    formats = list(dict.fromkeys(part.strip().lower() for part in text.split(",")))
+    expected = f"a list out of {', '.join(FORMATS)}"
+    require(name, text, all(x in FORMATS for x in formats), expected)
+    return formats
+
+
+def parse_lengths(text, name="lengths"):
+    """Returns the lengths of a list such as `32,128`, ascending; `dynamic` is ().
+
+    Raises:
+      UserError: one of them is no length.
+    """
+    if text == "dynamic":
+        return ()
+    parts = text.split(",")
+    valid = all(part.strip().isdecimal() and int(part) >= 1 for part in parts)
+    require(name, text, valid, "dynamic, or lengths in tokens such as 32,128")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def _with(*formats):
+    names = " or ".join(f"--format={name}" for name in formats)
+    return Needs(names, lambda options: bool(set(formats) & set(options.formats)))
+
+
+_ROWS = Needs(
+    "--data_dir, or --task_name=custom with --dev_file", lambda options: options.reads_rows
+)
+_REDUCED = Needs(
+    "--precision or --embedding_precision of less than float32", lambda options: options.is_reduced
+)
+_INT8 = Needs("--precision=int8", lambda options: options.precision == "int8")
+
+
+@dataclasses.dataclass(kw_only=True)
+class ExportOptions(TaskOptions, CheckpointOptions):
+    """What to export, as what, and on which rows it is checked."""
+
+    GROUPS: typing.ClassVar = (
+        model_options.GROUP, _FORM, data_options.GROUP, data_options.CUSTOM_GROUP, _CHECK, _OUTPUT,
+    )  # fmt: skip
+    given: frozenset = frozenset()
+
+    format: str = option(
+        "onnx",
+        "Comma-separated: onnx (ONNX Runtime), openvino, litert (LiteRT, TensorFlow Lite),"
+        " savedmodel (TensorFlow, TensorFlow Serving), huggingface (a model folder of theirs).",
+        _FORM,
+        valid=parse_formats,
+    )
+    precision: str = option(
+        "float32",
+        "Of the layers' kernels. int8: onnx, weights by column, activations as they come; openvino,"
+        " weights; litert, dynamic range. float16: openvino and litert, stored so.",
+        _FORM,
+        ("float32", "float16", "int8"),
+    )
+    embedding_precision: str = option(
+        "float32",
+        "Of the word table: int8 stores each row with a scale of its own, which makes a small model"
+        " four times as small.",
+        _FORM,
+        ("float32", "int8"),
+        needs=_with(*_INT8_TABLE),
+    )
+    keep: str | None = option(
+        None,
+        "Comma-separated kernels that stay float32, by the beginnings of their names, as"
+        " bert/encoder/layer_0/output. A refusal names the most fragile ones.",
+        _FORM,
+        needs=_INT8,
+    )
+    opset: int = option(
+        20, "Version of ONNX's operators.", _FORM, valid=at_least(1), needs=_with(*_ONNX)
+    )
+    lengths: str = option(
+        "dynamic",
+        "litert: dynamic, or lengths that inputs are padded to, as 32,128, for devices whose"
+        " accelerators want fixed shapes.",
+        _FORM,
+        valid=parse_lengths,
+        needs=_with("litert"),
+    )
+    dev_file: str | None = option(
+        None,
+        "custom task: file whose rows the artefact is checked on.",
+        data_options.CUSTOM_GROUP,
+        needs=data_options.CUSTOM,
+    )
+    max_eval_examples: int | None = option(
+        None,
+        "Check on this many dev rows, drawn at random.",
+        _CHECK,
+        valid=at_least(1),
+        needs=_ROWS,
+    )
+    max_metric_loss: float = option(
+        0.5,
+        "Points (hundredths) of the task's metric that reduced precision may cost.",
+        _CHECK,
+        valid=above(0),
+        needs=(_ROWS, _REDUCED),
+    )
+    seed: int = option(42, "Seed of the rows or random tokens of the check.", _CHECK)
+    output_dir: str | None = option(
+        None,
+        "Folder of the artefact: new, empty, or an earlier export. Several formats each take a"
+        " folder in it. Required.",
+        _OUTPUT,
+        required="the folder to write",
+    )
+
+    @property
+    def formats(self):
+        """The formats, in the order given."""
+        return parse_formats(self.format)
+
+    @property
+    def reads_rows(self):
+        """Whether the check has rows of a task."""
+        return self.data_dir is not None or self.dev_file is not None
+
+    @property
+    def is_reduced(self):
+        """Whether anything is stored in less than float32."""
+        return self.precision != "float32" or self.embedding_precision != "float32"
+
+    @property
+    def row_flags(self):
+        """{name: value} of the given flags that say which rows."""
+        names = {field.name for field in option_fields(TaskOptions)} | {"dev_file"}
+        return {name: getattr(self, name) for name in self.given & names}
+
+    def check(self):
+        """Raises `UserError` for flags that are wrong, alone or together."""
+        check_table(self)
+        self.check_model("the model to export")
+        files.refuse_same_folder("output_dir", self.output_dir, self.model_dir or self.checkpoint)
+        for name in self.formats:
+            if self.precision not in PRECISIONS[name]:
+                raise UserError(
+                    f"--precision={self.precision}: {name} is written in"
+                    f" {' or '.join(PRECISIONS[name])}: export it by a command of its own"
+                )
+            if self.embedding_precision == "int8" and name not in _INT8_TABLE:
+                raise UserError(
+                    f"--embedding_precision=int8: {name} has no place for it: export it by a"
+                    " command of its own"
+                )

@@ -80,7 +80,7 @@ def compare(source, model, artefact, batches, task=None):
     return Check(rows, task is None, largest, total / count, **about)
 
 
-def require(check, *, reduced, max_metric_loss, what, fragile=None):
+def require(check, *, reduced, max_metric_loss, what, fragile):
     """Raises `UserError` for an artefact that must not be used.
 
     Args:
@@ -88,7 +88,7 @@ def require(check, *, reduced, max_metric_loss, what, fragile=None):
       reduced: whether its weights are of less than float32.
       max_metric_loss: points of the metric that may be lost then.
       what: the artefact, as errors call it.
-      fragile: callable () -> names (list) of the kernels with the largest error, or None.
+      fragile: callable () -> names (list) of the kernels with the largest error.
     """
     if not reduced and check.max_difference > TOLERANCE:
         raise UserError(
@@ -97,7 +97,7 @@ def require(check, *, reduced, max_metric_loss, what, fragile=None):
             " configuration"
         )
     if reduced and check.metric and check.loss > max_metric_loss:
-        names = fragile() if fragile else []
+        names = fragile()
         advice = f"the largest errors are in {', '.join(names)}: name them in --keep" * bool(names)
         raise UserError(
             f"{what}: loses {check.loss:.2f} points of {check.metric} ({check.before:.4f} ->"

@@ -1,0 +1,79 @@
+"""An artefact on disk: export.json, a README of its own, and the files of its format."""
+
+import hashlib
+import pathlib
+
+from bert_tf import __version__, files
+from bert_tf.checkpoints import copying
+from bert_tf.export import readme
+from bert_tf.export.source import INPUTS
+
+EXPORT_FILE = "export.json"
+README_FILE = "README.md"
+VERSION = 1
+_INT8_TABLES = ("onnx", "openvino", "litert")
+
+
+def write_description(folder, source, options, name, check, weights, tokenizer):
+    """Writes export.json, the vocabulary and README.md beside the files of a format.
+
+    Args:
+      folder: holds these files (`pathlib.Path`).
+      source: `ExportSource`.
+      options: `ExportOptions`.
+      name: the format.
+      check: `Check` of the artefact.
+      weights: digest of the model's arrays.
+      tokenizer: what is known of tokenizer.json, JSON-able; None without one.
+
+    Raises:
+      UserError: a file cannot be written.
+    """
+    if source.model.vocab_file and not (folder / "vocab.txt").exists():
+        copying.copy_file(source.model.vocab_file, folder / "vocab.txt")
+    files.write_text(folder / README_FILE, readme.text(source, options.precision, name, check))
+    reduced = {"embedding_precision": options.embedding_precision} if name in _INT8_TABLES else {}
+    about = {
+        "version": VERSION,
+        "bert_tf": __version__,
+        "format": name,
+        "kind": source.kind,
+        "task": (source.model.task or {}).get("task_name"),
+        "labels": source.labels,
+        "model": source.model.source,
+        "weights": weights,
+        "precision": options.precision,
+        **reduced,
+        "inputs": list(INPUTS),
+        "outputs": {x: _shape(shape) for x, shape in source.outputs.items()},
+        "max_seq_length": source.max_seq_length,
+        "max_position_embeddings": source.config.max_position_embeddings,
+        "truncation": source.truncation,
+        "tokenizer": {**source.tokenizer_settings, **(tokenizer or {})},
+        "check": {**vars(check)},
+        "files": {
+            str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": sha256(path)}
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and path.name != EXPORT_FILE
+        },
+    }
+    files.write_json(folder / EXPORT_FILE, about)
+
+
+def sha256(path):
+    """Returns the hex digest of a file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as f:
+        while block := f.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def size_mb(folder):
+    """Returns the size of a folder's files, 10^6 bytes."""
+    return sum(x.stat().st_size for x in pathlib.Path(folder).rglob("*") if x.is_file()) / 1e6
+
+
+def _shape(shape):
+    names = ("batch", "length")
+    return [names[i] if size is None else size for i, size in enumerate(shape)]

@@ -1,0 +1,72 @@
+"""The README of an artefact: what it is, what its check found, and the lines that run it."""
+
+import pathlib
+
+from bert_tf import __version__
+
+_ONNX = """
+from bert_tf.serving import Classifier  # needs numpy, onnxruntime and tokenizers only
+
+classify = Classifier("path/of/this/folder")
+print(classify(["a text", "another one"]))
+"""
+_SAVEDMODEL = """
+import tensorflow as tf
+import tensorflow_text  # the tokenizer's operators
+
+model = tf.saved_model.load("path/of/this/folder")
+print(model.signatures["text"](tf.constant(["a text", "another one"])))
+"""
+_OPENVINO = """
+import numpy, openvino, tokenizers
+
+ids = tokenizers.Tokenizer.from_file("tokenizer.json").encode("a text").ids
+rows = {"input_ids": [ids], "attention_mask": [[1] * len(ids)], "token_type_ids": [[0] * len(ids)]}
+model = openvino.Core().compile_model("model.xml", "CPU")
+print(model({name: numpy.array(x, numpy.int64) for name, x in rows.items()})["OUTPUT"])
+"""
+_LITERT = """
+import numpy, tokenizers
+from ai_edge_litert.interpreter import Interpreter
+
+ids = tokenizers.Tokenizer.from_file("tokenizer.json").encode("a text").ids
+rows = {"input_ids": [ids], "attention_mask": [[1] * len(ids)], "token_type_ids": [[0] * len(ids)]}
+model = Interpreter("model.tflite").get_signature_runner()
+print(model(**{name: numpy.array(x, numpy.int32) for name, x in rows.items()})["OUTPUT"])
+"""
+_HUGGINGFACE = """
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("path/of/this/folder")
+model = AutoModelForSequenceClassification.from_pretrained("path/of/this/folder")
+print(model(**tokenizer("a text", return_tensors="pt")).OUTPUT)
+"""
+_LINES = {
+    "onnx": _ONNX,
+    "openvino": _OPENVINO,
+    "litert": _LITERT,
+    "savedmodel": _SAVEDMODEL,
+    "huggingface": _HUGGINGFACE,
+}
+
+
+def text(source, precision, name, check):
+    """Returns the text of README.md.
+
+    Args:
+      source: `ExportSource`.
+      precision: of the kernels.
+      name: the format.
+      check: `Check`.
+    """
+    what = f"{source.kind.replace('_', ' ').capitalize()}, {precision}"
+    labels = f", labels {', '.join(source.labels)}" if source.labels else ""
+    return f"""# {pathlib.Path(source.model.path or "model").name} as {name}
+
+{what}{labels}. `export.json` says from which weights; written by bert-tf {__version__}.
+Checked on {check.sentence()}.
+
+```python
+{_LINES[name].strip().replace("OUTPUT", source.main_output)}
+```
+"""

@@ -81,3 +81,25 @@ def test_too_long_sequences_are_an_error(folders):
     done = run(f"--models=dense={folders / 'dense'}", "--lengths=100000")
     assert done.returncode == 1
     assert "error: dense: --lengths: the model takes" in done.stderr
+
+
+def test_every_runtime_runs_every_model(folders):
+    pytest.importorskip("onnxruntime")
+    done = run(
+        f"--models=dense={folders / 'dense'},small={folders / 'compact'}",
+        "--runtime=tensorflow,onnxruntime,onnxruntime-int8",
+        "--batches=2",
+        "--lengths=4",
+        "--threads=1",
+    )
+    assert done.returncode == 0, done.stderr
+    names = [f"{x} {y}" for y in ("onnxruntime", "onnxruntime-int8") for x in ("dense", "small")]
+    for name in ["dense tensorflow", "small tensorflow", *names]:
+        assert f"| 2 x 4 | {name} |" in done.stdout
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "tensorflow-int8", "tensorflow,"])
+def test_an_unknown_runtime_is_named(folders, runtime):
+    done = run(f"--models=dense={folders / 'dense'}", f"--runtime={runtime}")
+    assert done.returncode == 1
+    assert "error: --runtime: expected a list out of tensorflow" in done.stderr

@@ -4,9 +4,9 @@
 
 Every model is a process that stays alive and runs only when it is asked to, in turn, so slow
 spells of the machine hit all of them; ratios are medians over the rounds. What runs is what a user
-serves: the logits of a classifier (else the pooled output) of a batch of fixed shape, a traced
-function. Tokens are random, without padding. Memory is what the process grew by from reading the
-model to the last call.
+serves: the logits of a classifier (else the pooled output) of a batch of fixed shape, by a traced
+function, or by what export_model.py writes for another --runtime. Tokens are random, without
+padding. Memory is what the process grew by from reading the model to the last call.
 """
 
 import itertools
@@ -20,12 +20,19 @@ from absl import app, flags
 import bert_tf  # noqa: F401
 from benchmarks import environment
 from benchmarks.latency import report
+from benchmarks.latency.artefact import check_runtime
 from benchmarks.latency.worker import Setup, serve
 from benchmarks.worker import Worker
 from bert_tf.errors import UserError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("models", None, "NAME=FOLDER of each model; ratios are to the first.")
+flags.DEFINE_list(
+    "runtime",
+    ["tensorflow"],
+    "Runtimes, each of which runs all models: tensorflow, savedmodel, onnxruntime, openvino,"
+    " litert; -int8 behind the last three for int8 kernels and word table.",
+)
 flags.DEFINE_list("batches", ["1", "8", "32"], "Batch sizes.")
 flags.DEFINE_list("lengths", ["32", "128"], "Sequence lengths in tokens.")
 flags.DEFINE_enum("precision", "float32", ["float32", "bfloat16", "float16"], "To compute in.")
@@ -46,8 +53,8 @@ class ModelWorker(Worker):
       description: what `worker.describe` returns.
     """
 
-    def __init__(self, setup, name, folder):
-        super().__init__(name, serve, setup, folder)
+    def __init__(self, setup, name, folder, runtime):
+        super().__init__(name, serve, setup, folder, runtime)
         self.description = self.receive()
 
     def run(self, case, seconds):
@@ -122,9 +129,15 @@ def summarise(taken, case):
     return figures
 
 
-def compare(models, setup, rounds, turn_seconds):
-    """Measures {name: folder}; returns (sizes {name: dict}, {case: {name: figures}})."""
-    workers = [ModelWorker(setup, name, folder) for name, folder in models.items()]
+def compare(models, runtimes, setup, rounds, turn_seconds):
+    """Measures {name: folder}; returns (sizes {name: dict}, {case: {name: figures}}).
+
+    Where there are several runtimes, a name is that of the model and that of the runtime.
+    """
+    workers = [
+        ModelWorker(setup, name if len(runtimes) == 1 else f"{name} {runtime}", folder, runtime)
+        for runtime, (name, folder) in itertools.product(runtimes, models.items())
+    ]
     taken = measure(workers, setup.cases, rounds, turn_seconds)
     sizes = {worker.name: {**worker.description, "memory": worker.stop()} for worker in workers}
     return sizes, {case: summarise(taken[case], case) for case in setup.cases}
@@ -138,9 +151,10 @@ def main(argv):
             parse_sizes("batches", FLAGS.batches), parse_sizes("lengths", FLAGS.lengths)
         )
         setup = Setup(tuple(cases), FLAGS.precision, FLAGS.threads, FLAGS.xla, FLAGS.seed)
-        sizes, latency = compare(
-            parse_models(FLAGS.models), setup, FLAGS.rounds, FLAGS.turn_seconds
-        )
+        models, runtimes = parse_models(FLAGS.models), list(dict.fromkeys(FLAGS.runtime))
+        for runtime in runtimes:
+            check_runtime(runtime)
+        sizes, latency = compare(models, runtimes, setup, FLAGS.rounds, FLAGS.turn_seconds)
     except UserError as e:
         sys.exit(f"error: {e}")
     print(environment.describe())

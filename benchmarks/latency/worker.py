@@ -16,8 +16,8 @@ class Setup:
 
     Attributes:
       cases: (batch, length) of each shape, a function of its own.
-      precision: `float32`, `bfloat16` or `float16`.
-      threads: of TensorFlow's two pools; 0 leaves them to it.
+      precision: `float32`, `bfloat16` or `float16`, TensorFlow's alone.
+      threads: of TensorFlow's two pools, or of another runtime; 0 leaves them to it.
       xla: whether XLA compiles the functions.
       seed: of the token ids.
     """
@@ -29,13 +29,13 @@ class Setup:
     seed: int
 
 
-def serve(connection, setup, folder):
+def serve(connection, setup, folder, runtime):
     """Process entry: describes the model, then answers (case, seconds) until None.
 
     Ends quietly when the parent is gone; an exception is an answer, too.
     """
     try:
-        model = Model(setup, folder)
+        model = _read(setup, folder, runtime)
         connection.send(model.description)
         while (command := connection.recv()) is not None:
             connection.send(model.run(*command))
@@ -46,7 +46,44 @@ def serve(connection, setup, folder):
         connection.send(e)
 
 
-class Model:
+def _read(setup, folder, runtime):
+    if runtime == "tensorflow":
+        return Model(setup, folder)
+    from benchmarks.latency.artefact import Artefact
+
+    return Artefact(setup, folder, runtime)
+
+
+class Timed:
+    """Functions of no argument, one for each case, called for a while when asked to."""
+
+    def __init__(self):
+        self._calls = {}
+
+    def prepare(self, case, call):
+        """Takes the function of `case`; it is warm afterwards.
+
+        Raises:
+          RuntimeError: its outputs are not finite.
+        """
+        self._calls[case] = call
+        for _ in range(_WARM_UP_CALLS):
+            outputs = call()
+        if not np.isfinite(outputs).all():
+            raise RuntimeError(f"the outputs of {case[0]} x {case[1]} are not finite")
+
+    def run(self, case, seconds):
+        """Calls the function of `case` for about `seconds`; returns the seconds of each call."""
+        call, taken = self._calls[case], []
+        end = time.perf_counter() + seconds
+        while not taken or time.perf_counter() < end:
+            start = time.perf_counter()
+            call()
+            taken.append(time.perf_counter() - start)
+        return taken
+
+
+class Model(Timed):
     """A model folder and its traced function for each case.
 
     Attributes:
@@ -61,6 +98,7 @@ class Model:
         from bert_tf.pruning import comparison
         from bert_tf.training import allocator, distribution
 
+        super().__init__()
         tf.config.threading.set_intra_op_parallelism_threads(setup.threads)
         tf.config.threading.set_inter_op_parallelism_threads(setup.threads)
         allocator.keep_freed_memory()
@@ -69,7 +107,6 @@ class Model:
         loaded = load_model(folder)
         what, forward = comparison.inference_function(loaded.config, loaded.arrays)
         self.description = {**describe(loaded, folder, setup.cases), "outputs": what}
-        self._calls = {}
         for batch, length in setup.cases:
             inputs = random_inputs(loaded.config, batch, length, setup.seed)
             specs = {name: tf.TensorSpec(x.shape, x.dtype) for name, x in inputs.items()}
@@ -77,21 +114,7 @@ class Model:
             function = function.get_concrete_function()
             # A concrete function takes its tensors flat, sorted by key.
             flat = [tf.constant(inputs[name]) for name in sorted(inputs)]
-            self._calls[batch, length] = call = _bind(function, flat)
-            for _ in range(_WARM_UP_CALLS):
-                outputs = call()
-            if not np.isfinite(outputs).all():
-                raise RuntimeError(f"{what} of {batch} x {length} are not finite")
-
-    def run(self, case, seconds):
-        """Calls the function of `case` for about `seconds`; returns the seconds of each call."""
-        call, taken = self._calls[case], []
-        end = time.perf_counter() + seconds
-        while not taken or time.perf_counter() < end:
-            start = time.perf_counter()
-            call()
-            taken.append(time.perf_counter() - start)
-        return taken
+            self.prepare((batch, length), _bind(function, flat))
 
 
 def _bind(function, inputs):

@@ -1,0 +1,53 @@
+"""An ONNX model in ONNX Runtime."""
+
+import numpy as np
+
+from bert_tf.errors import UserError
+from bert_tf.packages import require
+
+_PACKAGES = ("onnxruntime", "tokenizers")
+_ERRORS_ONLY = 3
+
+
+class Session:
+    """Runs an ONNX model on the CPU.
+
+    Args:
+      path: model.onnx.
+      threads: of one run; None takes all cores.
+
+    Attributes:
+      outputs: {name: width, the size of the last dimension}.
+
+    Raises:
+      UserError: onnxruntime or tokenizers is not installed, or the file is no model that it runs.
+    """
+
+    def __init__(self, path, threads=None):
+        for package in _PACKAGES:
+            require(package, "bert_tf.serving")
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as e:  # the library's errors have no common class but this
+            reason = str(e).strip().split("\n")[0]
+            raise UserError(f"{path}: ONNX Runtime cannot load it: {reason}") from e
+        self._inputs = [found.name for found in self._session.get_inputs()]
+        self.outputs = {found.name: found.shape[-1] for found in self._session.get_outputs()}
+
+    def run(self, output, inputs):
+        """Returns an output, float32.
+
+        Args:
+          output: its name.
+          inputs: {name: int64 [B, T]}; those that the model does not have are left out.
+        """
+        fed = {name: inputs[name] for name in self._inputs}
+        return self._session.run([output], fed)[0].astype(np.float32, copy=False)

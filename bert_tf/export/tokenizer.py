@@ -4,6 +4,7 @@ The library's own BERT normalizer goes by other Unicode tables and drops private
 characters. So the file spells out what the tokenizer does with each character, asked one by one.
 """
 
+import functools
 import itertools
 import pathlib
 import random
@@ -131,6 +132,7 @@ def _kinds(tokenizer):
     return found
 
 
+@functools.cache  # the formats of one export ask the same
 def _probe(**settings):
     """{code point: kind} of the characters that are not just letters to a tokenizer."""
     from bert_tf.tokenization.tokenizer import BertTokenizer
@@ -186,11 +188,14 @@ def differences(path, tokenizer, texts):
 
     found = different(texts) if texts else []
     characters = sorted(set().union(*found))
-    alone = {text.strip("ab") for text in different([f"a{char}b" for char in characters])}
+    inside = {char: f"a{char}b" for char in characters}
+    alone = set(different([*inside, *inside.values()])) if found else set()
     return {
         "texts": len(texts),
         "different": len(found),
-        "characters": [f"U+{ord(char):04X}" for char in characters if char in alone],
+        "characters": [
+            f"U+{ord(char):04X}" for char, text in inside.items() if {char, text} & alone
+        ],
         "examples": [_smallest(text, lambda x: bool(different([x]))) for text in found[:_EXAMPLES]],
     }
 
@@ -221,16 +226,17 @@ def fuzz_texts(tokens, count=2000, seed=0):
 
 def _smallest(text, differs):
     """What is left of a text when all is dropped without which `differs` still holds."""
-    size = max(len(text) // 2, 1)
+    size = len(text) // 2 or 1
     while size:
-        start = 0
+        before, start = text, 0
         while start < len(text):
             shorter = text[:start] + text[start + size :]
             if differs(shorter):
                 text = shorter
             else:
                 start += size
-        size //= 2
+        if text == before:
+            size //= 2
     return text
 
 

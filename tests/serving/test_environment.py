@@ -1,0 +1,79 @@
+"""Serving needs numpy, onnxruntime and tokenizers, nothing else."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from bert_tf.serving import Classifier
+from tests import tiny
+
+TEXTS = ["good film", "", "深度 bad", "good " * 200]
+CLASSIFY = """
+import sys
+from bert_tf.serving import Classifier
+found = Classifier(sys.argv[1])(sys.argv[2:])
+print([(x.label, round(x.probability, 5)) for x in found])
+"""
+FOREIGN = """
+allowed = {"bert_tf", "numpy", "onnxruntime", "tokenizers"}
+top = {name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names - allowed
+print(sorted(x for x in top if "site-packages" in (getattr(sys.modules[x], "__file__", "") or "")))
+"""
+
+
+def expected(folder):
+    return str([(x.label, round(x.probability, 5)) for x in Classifier(folder)(TEXTS)])
+
+
+def test_nothing_else_is_imported(classifier_folder):
+    done = subprocess.run(
+        [sys.executable, "-c", CLASSIFY + FOREIGN, classifier_folder, *TEXTS],
+        capture_output=True, text=True, env=tiny.environment(), check=True,
+    )  # fmt: skip
+    predictions, foreign = done.stdout.splitlines()
+    assert predictions == expected(classifier_folder)
+    # What an editable installation and setuptools put into every process.
+    assert not [x for x in eval(foreign) if not x.startswith(("__editable__", "_distutils_hack"))]
+
+
+def test_the_package_alone_loads_no_runtime():
+    code = "import sys, bert_tf.serving; print({'onnxruntime', 'tokenizers'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, env=tiny.environment(), check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.slow
+def test_in_an_environment_without_tensorflow(classifier_folder, tmp_path):
+    """Needs the package index."""
+    source = tmp_path / "source"
+    shutil.copytree(
+        tiny.ROOT, source, ignore=shutil.ignore_patterns(".*", "*.egg-info", "__pycache__")
+    )
+    python = str(tmp_path / "venv" / "bin" / "python")
+    environment = {k: v for k, v in tiny.environment().items() if k != "PYTHONPATH"}
+
+    def run(*command, **arguments):
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True,
+            timeout=600, **arguments,
+        ).stdout  # fmt: skip
+
+    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    run(python, "-m", "pip", "install", "--quiet", "numpy", "onnxruntime", "tokenizers")
+    run(python, "-m", "pip", "install", "--quiet", "--no-deps", source)
+    installed = run(python, "-m", "pip", "list").lower()
+    assert "tensorflow" not in installed
+    found = run(python, "-c", CLASSIFY, classifier_folder, *TEXTS)
+    assert found.strip() == expected(classifier_folder)
+    run(python, "-m", "pip", "install", "--quiet", "absl-py")  # of the command line
+    lines = "".join(f"{text}\n" for text in TEXTS)
+    found = run(python, "-m", "bert_tf.serving", f"--model_dir={classifier_folder}", input=lines)
+    assert len(found.splitlines()) == len(TEXTS)
+    where = run(python, "-c", "import bert_tf; print(bert_tf.__file__)").strip()
+    assert pathlib.Path(where).is_relative_to(tmp_path / "venv")

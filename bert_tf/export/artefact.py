@@ -29,7 +29,7 @@ def write_description(folder, source, options, name, check, weights, tokenizer):
     Raises:
       UserError: a file cannot be written.
     """
-    if source.model.vocab_file and not (folder / "vocab.txt").exists():
+    if source.model.vocab_file and tokenizer is None and not (folder / "vocab.txt").exists():
         copying.copy_file(source.model.vocab_file, folder / "vocab.txt")
     files.write_text(folder / README_FILE, readme.text(source, options.precision, name, check))
     reduced = {"embedding_precision": options.embedding_precision} if name in _INT8_TABLES else {}

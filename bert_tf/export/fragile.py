@@ -23,25 +23,26 @@ def worst(source, inputs, keep=(), count=SHOWN):
     """
     if any(importlib.util.find_spec(x) is None for x in ("onnx", "onnxruntime")):
         return []
+    tokens = inputs["attention_mask"].astype(bool).reshape(-1)
     errors = {
-        scope: _error(x[inputs["attention_mask"].astype(bool)] if x.shape[1] > 1 else x, weights)
+        scope: _error(x[tokens] if len(x) == len(tokens) else x, weights)
         for scope, (x, weights) in _products(source, inputs, keep).items()
     }
     return sorted(errors, key=errors.get, reverse=True)[:count]
 
 
 def _products(source, inputs, keep):
-    """{scope: (what its last product multiplies, float32 [batch, length, units]; the weights)}."""
+    """{scope: (what its last product multiplies, float32 [rows, units]; the weights)}."""
     import onnxruntime
     from onnx import helper
 
-    model = onnx_model.graph_of(source, opset=20)
+    model = onnx_model.graph_of(source)
     scopes = set(onnx_model.quantized_scopes(source, keep))
     weights = {x.name: x for x in model.graph.initializer}
     found = {
-        node.name.removesuffix("/product"): node.input
+        node.doc_string: node.input[:2]
         for node in model.graph.node
-        if node.op_type == "MatMul" and node.name.removesuffix("/product") in scopes
+        if node.name.endswith("/product") and node.doc_string in scopes
     }
     for name in {x for x, _ in found.values()} - {x.name for x in model.graph.output}:
         model.graph.output.append(helper.make_empty_tensor_value_info(name))
@@ -61,7 +62,6 @@ def _array(tensor):
 
 def _error(x, weights):
     """Norm of the error of x times weights in int8, as a share of the product's."""
-    x = x.reshape(-1, x.shape[-1])
     step = (max(x.max(), 0) - min(x.min(), 0)) / 255 or 1.0
     scales = np.abs(weights).max(0) / 63
     scales[scales == 0] = 1.0

@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from bert_tf.export.onnx_graph import BertGraph
+from bert_tf.export.onnx_bert import DEFAULT_OPSET, BertGraph
 from bert_tf.packages import require
 
 FILE = "model.onnx"
@@ -31,7 +31,7 @@ def write(source, folder, options):
         quantize(path, scopes=quantized_scopes(source, options.keep))
 
 
-def graph_of(source, opset, embedding_precision="float32"):
+def graph_of(source, opset=DEFAULT_OPSET, embedding_precision="float32"):
     """Returns the `onnx.ModelProto` of an `ExportSource`."""
     graph = BertGraph(source.config, source.arrays, opset, embedding_precision)
     classifies = source.kind in ("classification", "regression")
@@ -40,8 +40,10 @@ def graph_of(source, opset, embedding_precision="float32"):
         graph.classifier(graph.pooled(hidden))
     elif source.kind == "masked_lm":
         graph.masked_lm(hidden)
-    elif source.has_pooler:
-        graph.pooled(hidden)
+    else:
+        graph.sequence(hidden)
+        if source.has_pooler:
+            graph.pooled(graph.first(hidden))
     names = {0: "batch", 1: "length"}
     return graph.graph.model(
         {
@@ -52,10 +54,8 @@ def graph_of(source, opset, embedding_precision="float32"):
 
 
 def quantized_scopes(source, keep):
-    """Returns the scopes of the kernels that int8 is for: all of the layers but those in `keep`."""
-    from bert_tf.checkpoints import names
-
-    return [scope for scope in names.dense_scopes(source.config) if scope not in keep]
+    """Returns the scopes (list) that int8 is for: layers and pooler, but those in `keep`."""
+    return [scope for scope in source.kernel_scopes if scope not in keep]
 
 
 def quantize(path, scopes):
@@ -72,18 +72,26 @@ def quantize(path, scopes):
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    nodes = [f"{scope}/{part}" for scope in scopes for part in ("p", "product")]
-    found = {node.name for node in onnx.load(path).graph.node}
+    nodes = kernel_nodes(onnx.load(path), scopes)
+    nodes += [f"{name}_MatMul" for name in nodes]  # what the tool calls the product of a Gemm
     quantize_dynamic(
         path,
         path,
         op_types_to_quantize=["MatMul"],
-        nodes_to_quantize=[name for name in nodes if name in found],
+        nodes_to_quantize=nodes,
         per_channel=True,
         reduce_range=True,
         weight_type=QuantType.QInt8,
         extra_options={"MatMulConstBOnly": True},
     )
+
+
+def kernel_nodes(model, scopes):
+    """Returns the names of the products of an `onnx.ModelProto` that are of these kernels alone."""
+    scopes = set(scopes)
+    return [
+        x.name for x in model.graph.node if x.doc_string and set(x.doc_string.split()) <= scopes
+    ]
 
 
 def runner(folder, threads=None):

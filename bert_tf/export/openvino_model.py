@@ -34,17 +34,17 @@ def write(source, folder, options):
         path.write_bytes(graph.SerializeToString())
         model = openvino.convert_model(path)
         if options.precision == "int8":
-            model = _compressed(model, source, options)
+            model = _compressed(model, graph, source, options)
         half = options.precision == "float16"
         openvino.save_model(model, pathlib.Path(folder) / FILE, compress_to_fp16=half)
 
 
-def _compressed(model, source, options):
+def _compressed(model, graph, source, options):
     """The model with int8 weights."""
     import nncf
 
     scopes = onnx_model.quantized_scopes(source, options.keep)
-    wanted = {f"{scope}/{part}" for scope in scopes for part in ("p", "product")}
+    wanted = set(onnx_model.kernel_nodes(graph, scopes))
     others = [x.get_friendly_name() for x in model.get_ops() if x.get_type_name() == "MatMul"]
     return nncf.compress_weights(
         model,

@@ -120,15 +120,13 @@ def _export(options, exported, rows, weights, run, name, module, folder):
 
 def _settings(options, exported, name):
     """What the writer of a format is told."""
-    from bert_tf.checkpoints import names
-
-    scopes = names.dense_scopes(exported.config)
+    scopes = exported.kernel_scopes
     begins = [x.strip() for x in (options.keep or "").split(",") if x.strip()]
     for begin in begins:
         if not any(_is_under(scope, begin) for scope in scopes):
             raise UserError(
                 f"--keep={options.keep}: the model has no kernel {begin}, expected such as"
-                f" {next(iter(scopes))} or its beginning"
+                f" {scopes[0]} or its beginning"
             )
     return types.SimpleNamespace(
         format=name,

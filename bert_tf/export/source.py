@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from bert_tf.checkpoints import names
 from bert_tf.checkpoints.model_folder import LoadedModel, require_pooler
 from bert_tf.checkpoints.model_tokenizer import settings_of
 from bert_tf.encoder import kernels
@@ -61,6 +62,12 @@ class ExportSource:
     def has_pooler(self):
         """Whether the model has one."""
         return "bert/pooler/dense/kernel" in self.arrays
+
+    @property
+    def kernel_scopes(self):
+        """Scopes of the kernels of layers and pooler, which may be of reduced precision."""
+        pooler = ["bert/pooler/dense"] if self.has_pooler else []
+        return [*names.dense_scopes(self.config), *pooler]
 
     @property
     def main_output(self):

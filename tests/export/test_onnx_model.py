@@ -64,16 +64,19 @@ def test_factor_pairs_stay_pairs(tmp_path):
     source = models.make("hugging_face", ranks=(3, 0, 1, 5, 4, 2))
     assert_same(source, export(source, tmp_path))
     shapes = {x.name: tuple(x.dims) for x in onnx.load(tmp_path / "model.onnx").graph.initializer}
-    assert shapes["bert/encoder/layer_0/attention/self/query_p/kernel"] == (16, 3)
-    assert shapes["bert/encoder/layer_0/attention/self/query_q/kernel"] == (3, 16)
+    scope = "bert/encoder/layer_0"
+    assert shapes[f"{scope}/attention/self/query_q/kernel"] == (3, 16)
+    assert shapes[f"{scope}/attention/self/query+2_p/kernel"] == (16, 3 + 1 + 1)  # 0 is 1 of zeros
+    assert shapes[f"{scope}/output/dense_p/kernel"] == (24, 2)
+    assert shapes[f"{scope}/output/dense_q/kernel"] == (2, 16)
 
 
 @pytest.mark.parametrize("head", ["classification", "masked_lm"])
 def test_an_int8_table_is_as_near_as_its_scales(tmp_path, head):
     source = models.make(head=head)
-    table = source.arrays["bert/embeddings/word_embeddings"]
-    scales = np.abs(table).max(1, keepdims=True) / 127
-    rounded = {**source.arrays, "bert/embeddings/word_embeddings": np.rint(table / scales) * scales}
+    names = [f"bert/embeddings/{name}_embeddings" for name in ("word", "position")]
+    scales = {x: np.abs(source.arrays[x]).max(1, keepdims=True) / 127 for x in names}
+    rounded = {x: np.rint(source.arrays[x] / scales[x]) * scales[x] for x in names}
     run = export(source, tmp_path, embedding_precision="int8")
     source.model.arrays.update(rounded)
     assert_same(source, run)

@@ -27,8 +27,9 @@ def write(source, folder, options):  # noqa: ARG001
     Either has all weights and can be moved by itself.
 
     `serving_default` takes `INPUTS`, int32 [batch, length]. `text` takes `text` and, for a task of
-    pairs, `text_pair`, empty by default: string [batch]; texts are cut as in training and padded
-    to the longest of the batch. Both give the model's outputs and for a client
+    pairs, `text_pair`: string [batch]. A `text_pair` of one text goes with all; servers take an
+    empty one where a request has none. Texts are cut as in training and padded to the longest.
+    Both give the model's outputs and for a client
 
     - classification: `probabilities` [batch, labels], `labels`, their names, string [batch,
       labels], and `label`, the best one, string [batch];

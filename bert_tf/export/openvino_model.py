@@ -46,10 +46,11 @@ def _compressed(model, graph, source, options):
     scopes = onnx_model.quantized_scopes(source, options.keep)
     wanted = set(onnx_model.kernel_nodes(graph, scopes))
     others = [x.get_friendly_name() for x in model.get_ops() if x.get_type_name() == "MatMul"]
+    others = [x for x in others if x.removesuffix("/WithoutBiases") not in wanted]  # of a Gemm
     return nncf.compress_weights(
         model,
         mode=nncf.CompressWeightsMode.INT8_SYM,
-        ignored_scope=nncf.IgnoredScope(names=[x for x in others if x not in wanted]),
+        ignored_scope=nncf.IgnoredScope(names=others),
     )
 
 

@@ -44,3 +44,18 @@ def test_half_precision_is_half_the_size_and_near(tmp_path):
     assert sizes["float16"] < 0.6 * sizes["float32"]
     wanted = model_runner(source)(inputs)["logits"]
     np.testing.assert_allclose(found["float16"], wanted, atol=0.02)
+
+
+def test_int8_weights_are_near_and_smaller(tmp_path):
+    pytest.importorskip("nncf")
+    source = models.make()
+    inputs = random_inputs(source.config, (3, 11))
+    wanted = model_runner(source)(inputs)["logits"]
+    sizes = {}
+    for precision in ("float32", "int8"):
+        folder = tmp_path / precision
+        folder.mkdir()
+        found = export(source, folder, precision=precision, embedding_precision=precision)(inputs)
+        sizes[precision] = (folder / "model.bin").stat().st_size
+    assert sizes["int8"] < 0.6 * sizes["float32"]
+    assert 0 < np.abs(found["logits"] - wanted).max() < 0.2 * np.abs(wanted).max()

@@ -110,8 +110,8 @@ class Classifier:
         """
         if self.artefact.kind != "encoder":
             raise UserError(
-                f"{self.artefact.folder}: is for {self.artefact.kind} and gives no vectors: export the"
-                " encoder that it was made of"
+                f"{self.artefact.folder}: is for {self.artefact.kind} and gives no vectors: export"
+                " the encoder that it was made of"
             )
         if pooling not in _POOLINGS:
             raise UserError(f"pooling={pooling}: expected {' or '.join(_POOLINGS)}")

@@ -9,6 +9,7 @@ from bert_tf.errors import UserError, shown
 CLS, SEP, PAD = "[CLS]", "[SEP]", "[PAD]"
 # The share of a long text that head_tail takes from its front, as BertTokenizer does.
 _FRONT_SHARE = 128 / 510
+_AT_ONCE = 1024  # texts: what the library makes of one takes far more memory than its ids
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +66,7 @@ class TextEncoder:
             found = self._texts(f"row {i}", row)
             parts += found
             counts.append(len(found))
-        pieces = (e.ids for e in self._tokenizer.encode_batch_fast(parts, add_special_tokens=False))
+        pieces = self._pieces(parts)
         return [
             self._single(next(pieces)) if n == 1 else self._pair(next(pieces), next(pieces))
             for n in counts
@@ -81,6 +82,13 @@ class TextEncoder:
             mask[i, : len(row.ids)] = 1
             types[i, row.first_length : len(row.ids)] = 1
         return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+
+    def _pieces(self, texts):
+        """Yields the ids of each text, without special tokens."""
+        for start in range(0, len(texts), _AT_ONCE):
+            part = texts[start : start + _AT_ONCE]
+            for found in self._tokenizer.encode_batch_fast(part, add_special_tokens=False):
+                yield found.ids
 
     def _texts(self, where, row):
         """The texts of a row, one or two, after a check of each."""

@@ -1,6 +1,8 @@
 """tokenizer.json gives the ids of the tokenizer that it stands for, or it is said where not."""
 
 import json
+import os
+import pathlib
 import random
 import sys
 import unicodedata
@@ -18,6 +20,7 @@ from tests.tokenization.test_unicode import random_texts
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 FIXTURES = tiny.ROOT / "tests" / "fixtures"
+DATA = os.environ.get("BERT_TF_DATA")
 UNKNOWN_SCRIPT = 103  # ICU's code for characters that it does not know, and for private ones
 
 
@@ -97,7 +100,7 @@ def test_ids_are_those_of_googles_program(tmp_path, do_lower_case):
         assert fast.encode(case["text"], add_special_tokens=False).ids == case["ids"], case["text"]
 
 
-def test_real_vocabularies_have_no_differences_on_the_fuzz_set(tmp_path):
+def test_rows_and_fuzz_set_without_differences(tmp_path):
     pieces = ["un", "##aff", "##able", "深", "度", "naive", "ος", "##σ", "σ", "i", "##i", "?", "'"]
     for lower in (True, False):
         tokenizer = BertTokenizer(make_vocab(tmp_path, pieces), lower)
@@ -107,6 +110,19 @@ def test_real_vocabularies_have_no_differences_on_the_fuzz_set(tmp_path):
         assert checked["rows"] == {"texts": 3, "different": 0, "characters": [], "examples": []}
         assert checked["fuzz"]["texts"] > 4000
         assert checked["fuzz"]["different"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA, reason="BERT_TF_DATA does not name the data folder")
+@pytest.mark.parametrize("name", ["uncased", "cased", "chinese"])
+def test_real_text_with_a_real_vocabulary(tmp_path, name):
+    vocab = load_vocab(pathlib.Path(DATA) / "vocab" / name / "vocab.txt")
+    paths = sorted((pathlib.Path(DATA) / "glue_data").glob("*/*.tsv"))
+    texts = [line for path in paths for line in path.read_text("utf-8").split("\n")]
+    assert len(texts) > 20_000
+    tokenizer = BertTokenizer(vocab, do_lower_case=name != "cased")
+    checked = export.write_checked(tmp_path, tokenizer, texts)["checked"]
+    assert checked["rows"]["different"] == checked["fuzz"]["different"] == 0
 
 
 def test_special_tokens_in_a_text_are_words_and_words_end_at_200_characters(tmp_path):

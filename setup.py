@@ -1,5 +1,6 @@
 """Install with `pip install -e .` (add [test] for the test suite and the linter)."""
 
+import itertools
 import pathlib
 import re
 
@@ -10,6 +11,12 @@ ROOT = pathlib.Path(__file__).parent
 VERSION = re.search(
     r'^__version__ = "(.+)"$', (ROOT / "bert_tf" / "__init__.py").read_text("utf-8"), re.MULTILINE
 )[1]
+# What export_model.py writes for, and what runs it: numpy, onnxruntime and tokenizers alone serve.
+RUNTIMES = {
+    "onnx": ["onnx", "onnxruntime", "tokenizers"],
+    "openvino": ["nncf", "onnx", "openvino", "tokenizers"],
+    "litert": ["ai-edge-litert", "tokenizers"],
+}
 
 setup(
     name="bert-tf",
@@ -26,8 +33,10 @@ setup(
         "choose_subnetwork",
         "convert_checkpoint",
         "create_pretraining_data",
+        "export_model",
         "export_subnetwork",
         "factorize",
+        "predict",
         "remove_mask",
         "run_classifier",
         "run_pretraining",
@@ -49,15 +58,27 @@ setup(
         "tf-models-official==2.20.*",  # has no release for TensorFlow 2.21: it decides on 2.20
         "threadpoolctl",
     ],
-    extras_require={"test": ["basedpyright", "hypothesis", "pytest", "pytest-xdist", "ruff"]},
+    extras_require={
+        **RUNTIMES,
+        "test": [
+            "basedpyright",
+            "hypothesis",
+            "pytest",
+            "pytest-xdist",
+            "ruff",
+            *itertools.chain(*RUNTIMES.values()),
+        ],
+    },
     entry_points={
         "console_scripts": [
             "bert-augment-data=augment_data:cli_main",
             "bert-choose-subnetwork=choose_subnetwork:cli_main",
             "bert-convert-checkpoint=convert_checkpoint:cli_main",
             "bert-create-pretraining-data=create_pretraining_data:cli_main",
+            "bert-export-model=export_model:cli_main",
             "bert-export-subnetwork=export_subnetwork:cli_main",
             "bert-factorize=factorize:cli_main",
+            "bert-predict=predict:cli_main",
             "bert-remove-mask=remove_mask:cli_main",
             "bert-run-classifier=run_classifier:cli_main",
             "bert-run-pretraining=run_pretraining:cli_main",

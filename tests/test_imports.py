@@ -14,7 +14,7 @@ from tests import tiny
 ORDER = (
     ("flop",),
     ("modules of bert_tf",),
-    ("tokenization",),
+    ("tokenization", "serving"),
     ("checkpoints",),
     ("data", "encoder"),
     ("heads",),
@@ -22,7 +22,7 @@ ORDER = (
     ("pruning", "distillation", "freezing", "budget"),
     ("dynabert",),  # whose sub-networks learn by distillation
     ("classification", "pretraining"),
-    ("augmentation",),  # of the models of both
+    ("augmentation", "export"),  # of the models of both
 )
 GROUP = {name: group for group, names in enumerate(ORDER) for name in names}
 

@@ -1,20 +1,19 @@
 """An artefact on disk: export.json, a README of its own, and the files of its format."""
 
-import hashlib
 import pathlib
 
 from bert_tf import __version__, files
 from bert_tf.checkpoints import copying
 from bert_tf.export import readme
 from bert_tf.export.source import INPUTS
+from bert_tf.serving.artefact import EXPORT_FILE, sha256
 
-EXPORT_FILE = "export.json"
 README_FILE = "README.md"
 VERSION = 1
 _INT8_TABLES = ("onnx", "openvino", "litert")
 
 
-def write_description(folder, source, options, name, check, weights, tokenizer):
+def write_description(folder, source, options, name, check, weights, tokenizer, pairs):
     """Writes export.json, the vocabulary and README.md beside the files of a format.
 
     Args:
@@ -25,6 +24,7 @@ def write_description(folder, source, options, name, check, weights, tokenizer):
       check: `Check` of the artefact.
       weights: digest of the model's arrays.
       tokenizer: what is known of tokenizer.json, JSON-able; None without one.
+      pairs: whether its rows are pairs of texts; None if that is not known.
 
     Raises:
       UserError: a file cannot be written.
@@ -49,6 +49,7 @@ def write_description(folder, source, options, name, check, weights, tokenizer):
         "max_seq_length": source.max_seq_length,
         "max_position_embeddings": source.config.max_position_embeddings,
         "truncation": source.truncation,
+        **({} if pairs is None else {"pairs": pairs}),
         "tokenizer": {**source.tokenizer_settings, **(tokenizer or {})},
         "check": {**vars(check)},
         "files": {
@@ -58,15 +59,6 @@ def write_description(folder, source, options, name, check, weights, tokenizer):
         },
     }
     files.write_json(folder / EXPORT_FILE, about)
-
-
-def sha256(path):
-    """Returns the hex digest of a file."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as f:
-        while block := f.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def size_mb(folder):

@@ -28,10 +28,14 @@ class Rows:
     Attributes:
       task: `Task`.
       splits: {name: `FeatureStore`}.
+      texts: list of str, all texts of these splits.
+      pairs: whether a row has two.
     """
 
     task: Any
     splits: dict
+    texts: list
+    pairs: bool
 
     def batches(self):
         """Yields ({input: int64 [batch, length]}, labels [batch], split) over all of them."""
@@ -60,7 +64,12 @@ def read_rows(options, source):
     with tempfile.TemporaryDirectory() as scratch:
         dev = inputs.build(row_options, model, task, pathlib.Path(scratch)).dev
         splits = {name: _drawn(store, options) for name, store in dev.items()}
-    return Rows(task, splits), dataclasses.replace(source, model=model)
+    examples = [task.read(row_options.data_dir, split) for split in splits]
+    seconds = [text for one in examples for text in one.text_b or ()]
+    texts = [text for one in examples for text in one.text_a]
+    return Rows(task, splits, texts + seconds, bool(seconds)), dataclasses.replace(
+        source, model=model
+    )
 
 
 def _drawn(store, options):

@@ -13,8 +13,8 @@ from bert_tf.checkpoints.model_folder import load_model
 from bert_tf.checkpoints.model_tokenizer import tokenizer_of
 from bert_tf.errors import UserError
 from bert_tf.export import artefact, check, check_rows, fragile, source
-from bert_tf.export.artefact import EXPORT_FILE
 from bert_tf.export.computation import model_runner
+from bert_tf.serving.artefact import EXPORT_FILE
 from bert_tf.training.sources import digest
 
 _MODULES = {
@@ -114,7 +114,8 @@ def _export(options, exported, rows, weights, run, name, module, folder):
             fragile=lambda: _fragile(exported, settings, rows),
         )
         tokenizer = _write_tokenizer(exported, new, name, rows)
-        artefact.write_description(new, exported, options, name, found, weights, tokenizer)
+        pairs = rows.pairs if rows else None
+        artefact.write_description(new, exported, options, name, found, weights, tokenizer, pairs)
     return Exported(name, folder, artefact.size_mb(folder), found)
 
 

@@ -128,14 +128,19 @@ def _check_file(folder, name, listed, verify):
         return
     entry = listed.get(name) if isinstance(listed, dict) else None
     expected = entry.get("sha256") if isinstance(entry, dict) else None
-    if _sha256(path) != expected:
+    if sha256(path) != expected:
         raise UserError(
             f"{path}: is not the file that was exported and checked (its sha256 is not that of"
             f" {EXPORT_FILE}): export the model again"
         )
 
 
-def _sha256(path):
+def sha256(path):
+    """Returns the hex digest of a file.
+
+    Raises:
+      UserError: it cannot be read.
+    """
     digest = hashlib.sha256()
     try:
         with open(path, "rb") as f:

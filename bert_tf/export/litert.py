@@ -30,7 +30,8 @@ def write(source, folder, options):
       options: `precision` (float32; float16, kernels stored so; int8, kernels int8 by column and
         activations at run time), `embedding_precision` (float32, or int8, each row with a scale of
         its own), `lengths` (() for any batch and length; else one signature for one row of each
-        of these lengths), `keep` (must be empty).
+        of these lengths), `keep` (scopes of kernels that stay float32; such a kernel is copied at
+        each run, so name few).
 
     Raises:
       UserError: ai-edge-litert is not installed, or there is no such file.
@@ -38,7 +39,7 @@ def write(source, folder, options):
     require("ai_edge_litert", "--format=litert")
     _check(source, options)
     module = tf.Module()
-    computation = _LiteComputation(source, options.precision, options.embedding_precision)
+    computation = _LiteComputation(source, options)
     module.weights = computation.variables
     functions = {
         **({} if options.lengths else {DYNAMIC: _function(computation, None, None)}),
@@ -106,11 +107,6 @@ def _int32(inputs):
 
 
 def _check(source, options):
-    if options.keep:
-        raise UserError(
-            "--keep has no effect on litert, whose converter makes all kernels int8: leave it out,"
-            " or give --format=onnx"
-        )
     int8_table = options.embedding_precision == "int8"
     if int8_table and options.precision != "int8" and source.kind == "masked_lm":
         raise UserError(
@@ -131,9 +127,9 @@ def _function(computation, batch, length):
 class _LiteComputation(Computation):
     """A `Computation` in operators that LiteRT has, and that its converter stores as asked for."""
 
-    def __init__(self, source, precision, embedding_precision):
+    def __init__(self, source, options):
         super().__init__(_without_empty_pairs(source))
-        self._encoder = _LiteEncoder(self._encoder, precision, embedding_precision)
+        self._encoder = _LiteEncoder(self._encoder, options)
         if source.kind == "masked_lm":
             self._head.activation = _activation(source.config, self._head.activation)
 
@@ -142,25 +138,21 @@ class _LiteEncoder:
     """What `Computation` asks of a `BertEncoder`.
 
     Args:
-      encoder: `BertEncoder`, with its weights.
-      precision, embedding_precision: see `write`.
+      encoder: `BertEncoder`, with its weights; its layers are changed.
+      options: see `write`.
     """
 
-    def __init__(self, encoder, precision, embedding_precision):
+    def __init__(self, encoder, options):
         self._encoder = encoder
         self.pool = encoder.pool
         for layer in encoder.encoder_layers:
             layer.activation = _activation(encoder.config, layer.activation)
-        words, types = (
-            variable.numpy()
-            for variable in (
-                encoder.embeddings.word_embeddings,
-                encoder.embeddings.token_type_embeddings,
-            )
-        )
-        exact = _float_rows if precision == "float32" else _kept_rows
-        self._words = (_int8_rows if embedding_precision == "int8" else exact)(words)
-        self._types = exact(types)
+            _keep(layer, options.keep)
+        embeddings = encoder.embeddings
+        exact = _float_rows if options.precision == "float32" else _kept_rows
+        words = _int8_rows if options.embedding_precision == "int8" else exact
+        self._words = words(embeddings.word_embeddings.numpy())
+        self._types = exact(embeddings.token_type_embeddings.numpy())
 
     def embed(self, ids, types):
         """Returns the embedding output, float32 [B, T, H]."""
@@ -186,6 +178,38 @@ def _activation(config, otherwise):
     if config.hidden_act != "gelu_erf":
         return otherwise
     return lambda x: tf.nn.gelu(x, approximate=False)
+
+
+def _keep(layer, scopes):
+    """Keeps those kernels of an `EncoderLayer` float32 whose scopes are named."""
+    for name, dense in list(vars(layer).items()):
+        if getattr(dense, "scope", None) in scopes:
+            setattr(layer, name, _KeptDense(dense))
+
+
+class _KeptDense:
+    """A dense layer that the converter, which makes every constant kernel int8, leaves as it is.
+
+    Its kernels are integers for the converter, and looked up by what it cannot know before a run.
+
+    Args:
+      dense: `Dense` or `FactorizedDense`, with its weights.
+    """
+
+    def __init__(self, dense):
+        pair = hasattr(dense, "kernel_p")
+        kernels = (dense.kernel_p, dense.kernel_q) if pair else (dense.kernel,)
+        self._columns = [_kept_rows(np.ascontiguousarray(x.numpy().T)) for x in kernels]
+        self._units = [x.shape[1] for x in kernels]
+        self._bias = dense.bias
+
+    def __call__(self, inputs, in_units=None, out_units=None):
+        """As `Dense` on [rows, d_in], of whole layers only."""
+        nothing = tf.cast(tf.minimum(tf.abs(inputs[0, 0]), 0.0), tf.int32)
+        for columns, units in zip(self._columns, self._units, strict=True):
+            kernel = columns(tf.range(units) + nothing)
+            inputs = tf.matmul(inputs, kernel, transpose_b=True)
+        return inputs if self._bias is None else tf.nn.bias_add(inputs, self._bias)
 
 
 def _float_rows(table):

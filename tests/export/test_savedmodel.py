@@ -61,9 +61,10 @@ def softmax(logits):
 
 
 def assert_same(one, run):
+    model = model_runner(one)
     for shape in ((1, 1), (3, 11), (2, 40)):
         inputs = random_inputs(one.config, shape)
-        wanted, found = model_runner(one)(inputs), run(inputs)
+        wanted, found = model(inputs), run(inputs)
         assert set(found) == set(one.outputs)
         for name, value in wanted.items():
             assert found[name].dtype == np.float32

@@ -27,11 +27,11 @@ def write(source, folder, options):
     Args:
       source: `ExportSource`.
       folder: where to (`pathlib.Path`).
-      options: `precision` (float32; float16, kernels stored so; int8, kernels int8 by column and
-        activations at run time), `embedding_precision` (float32, or int8, each row with a scale of
-        its own), `lengths` (() for any batch and length; else one signature for one row of each
-        of these lengths), `keep` (scopes of kernels that stay float32; such a kernel is copied at
-        each run, so name few).
+      options: `precision` (float32; float16, kernels stored so; int8, kernels of 1,024 numbers or
+        more by column, the heads' too, and activations at run time), `embedding_precision`
+        (float32, or int8, each row with a scale of its own), `lengths` (() for any batch and
+        length; else one signature for one row of each of these lengths), `keep` (scopes of kernels
+        that stay float32; such a kernel is copied at each run, so name few).
 
     Raises:
       UserError: ai-edge-litert is not installed, or there is no such file.
@@ -145,6 +145,7 @@ class _LiteEncoder:
     def __init__(self, encoder, options):
         self._encoder = encoder
         self.pool = encoder.pool
+        _keep(encoder, options.keep)  # its pooler
         for layer in encoder.encoder_layers:
             layer.activation = _activation(encoder.config, layer.activation)
             _keep(layer, options.keep)
@@ -181,7 +182,7 @@ def _activation(config, otherwise):
 
 
 def _keep(layer, scopes):
-    """Keeps those kernels of an `EncoderLayer` float32 whose scopes are named."""
+    """Keeps those kernels of a layer float32 whose scopes are named."""
     for name, dense in list(vars(layer).items()):
         if getattr(dense, "scope", None) in scopes:
             setattr(layer, name, _KeptDense(dense))

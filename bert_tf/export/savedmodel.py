@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import shutil
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +17,7 @@ from bert_tf.task_names import canonical_name
 TEXT = "text"
 """The folder of the model that takes texts, and the name of its signature."""
 _ENCODED = ("input_word_ids", "input_mask", "input_type_ids")  # the tokenizer's, as `INPUTS`
+_VARIABLES = "variables"
 _OF_CLIENTS = ("probabilities", "label", "labels", "score")  # beside the model's outputs
 
 
@@ -24,7 +26,7 @@ def write(source, folder, options):  # noqa: ARG001
 
     They are two because nothing loads a part of a SavedModel: the second needs the operators of
     tensorflow_text, of which TensorFlow has none and TensorFlow Serving those of another release.
-    Either has all weights and can be moved by itself.
+    Either can be moved by itself; where they are written, their weights are one file on the disk.
 
     `serving_default` takes `INPUTS`, int32 [batch, length]. `text` takes `text` and, for a task of
     pairs, `text_pair`: string [batch]. A `text_pair` of one text goes with all; servers take an
@@ -53,6 +55,7 @@ def write(source, folder, options):  # noqa: ARG001
     _save(module, folder, serving_default=by_ids)
     if source.model.vocab_file is not None:
         _save(module, folder / TEXT, serving_default=by_ids, text=_by_texts(source, answer))
+        _share_variables(folder, folder / TEXT)
 
 
 def runner(folder, threads=None):
@@ -160,6 +163,20 @@ def _takes_pairs(task):
 
 def _save(module, folder, **signatures):
     tf.saved_model.save(module, os.fspath(folder), signatures=signatures)
+
+
+def _share_variables(folder, other):
+    """Makes the variables of a module that was saved twice one on the disk, where it has links."""
+    links = other / ".variables"
+    links.mkdir()
+    try:
+        for file in (folder / _VARIABLES).iterdir():
+            os.link(file, links / file.name)
+    except OSError:
+        shutil.rmtree(links)
+        return
+    shutil.rmtree(other / _VARIABLES)
+    links.rename(other / _VARIABLES)
 
 
 @contextlib.contextmanager

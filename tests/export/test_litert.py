@@ -6,7 +6,6 @@ import types
 import numpy as np
 import pytest
 
-from bert_tf.checkpoints import names
 from bert_tf.errors import UserError
 from bert_tf.export import litert
 from bert_tf.export.computation import model_runner
@@ -137,11 +136,9 @@ def test_int8_of_a_masked_language_model_with_its_table(tmp_path):
 @pytest.mark.parametrize("lengths", [(), (40,)])
 def test_kernels_that_are_kept_are_exact(tmp_path, wide, lengths):
     one = models.make("hugging_face", ranks=(20, 0, 17))
-    kept = [*names.dense_scopes(one.config)]
-    without = export(one, tmp_path, precision="int8", lengths=lengths)
-    difference = largest_difference(one, without)
+    kept = one.kernel_scopes
     run = export(one, tmp_path, precision="int8", keep=kept, lengths=lengths)
-    assert largest_difference(one, run) < 0.3 * difference  # the pooler is int8 still
+    assert largest_difference(one, run) < 1e-5
     run = export(one, tmp_path, precision="int8", keep=kept[:1], lengths=lengths)
     assert 0 < largest_difference(one, run) < 0.3
     found = tensors(tmp_path)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -209,7 +210,25 @@ def test_ids_that_the_model_has_no_positions_for_are_refused(tmp_path):
         signature(tmp_path, "serving_default")(**ids)
 
 
-def test_files_are_those_of_a_saved_model(tmp_path):
-    exported(tmp_path)
-    for folder in (tmp_path / "saved", tmp_path / "saved" / "text"):
-        assert {"saved_model.pb", "variables"} <= set(os.listdir(folder))
+def test_weights_are_on_the_disk_once_and_moved_with_either(tmp_path):
+    one = exported(tmp_path)
+    name = "variables/variables.data-00000-of-00001"
+    saved = tmp_path / "saved"
+    assert (saved / name).samefile(saved / "text" / name)
+    alone = shutil.copytree(saved / "text", tmp_path / "alone")
+    shutil.rmtree(saved)
+    found = signature(alone, "text")(tf.constant(TEXTS))
+    np.testing.assert_allclose(found["logits"], logits_of(one, TEXTS), atol=1e-5)
+
+
+def test_a_disk_without_links_has_the_weights_twice(tmp_path, monkeypatch):
+    def refuse(*names):
+        raise OSError
+
+    monkeypatch.setattr(os, "link", refuse)
+    one = exported(tmp_path)
+    assert set(os.listdir(tmp_path / "saved" / "text")) == set(os.listdir(tmp_path / "saved")) - {
+        "text"
+    }
+    found = signature(tmp_path / "saved" / "text", "text")(tf.constant(TEXTS))
+    np.testing.assert_allclose(found["logits"], logits_of(one, TEXTS), atol=1e-5)

@@ -118,7 +118,7 @@ def _is_decisive(name):
 
 def _flush(folder):
     """Waits until all files are on the disk: a renaming must not overtake them."""
-    for file in folder.iterdir():
+    for file in filter(pathlib.Path.is_file, folder.rglob("*")):
         with open(file, "rb") as f:
             os.fsync(f.fileno())
 

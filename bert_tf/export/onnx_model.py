@@ -1,5 +1,7 @@
 """ONNX: one file that ONNX Runtime runs, and OpenVINO reads."""
 
+import contextlib
+import logging
 import pathlib
 
 import numpy as np
@@ -74,16 +76,27 @@ def quantize(path, scopes):
 
     nodes = kernel_nodes(onnx.load(path), scopes)
     nodes += [f"{name}_MatMul" for name in nodes]  # what the tool calls the product of a Gemm
-    quantize_dynamic(
-        path,
-        path,
-        op_types_to_quantize=["MatMul"],
-        nodes_to_quantize=nodes,
-        per_channel=True,
-        reduce_range=True,
-        weight_type=QuantType.QInt8,
-        extra_options={"MatMulConstBOnly": True},
-    )
+    with _without_advice():
+        quantize_dynamic(
+            path,
+            path,
+            op_types_to_quantize=["MatMul"],
+            nodes_to_quantize=nodes,
+            per_channel=True,
+            reduce_range=True,
+            weight_type=QuantType.QInt8,
+            extra_options={"MatMulConstBOnly": True},
+        )
+
+
+@contextlib.contextmanager
+def _without_advice():
+    """Context: the tool does not ask for a pre-processing that this graph has no need of."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def kernel_nodes(model, scopes):

@@ -14,7 +14,7 @@ _SAVEDMODEL = """
 import tensorflow as tf
 import tensorflow_text  # the tokenizer's operators
 
-model = tf.saved_model.load("path/of/this/folder")
+model = tf.saved_model.load("path/of/this/folder/text")
 print(model.signatures["text"](tf.constant(["a text", "another one"])))
 """
 _OPENVINO = """

@@ -11,6 +11,7 @@ import tensorflow as tf
 from bert_tf.encoder import kernels
 from bert_tf.errors import UserError
 from bert_tf.export.computation import Computation
+from bert_tf.export.savedmodel import save
 from bert_tf.export.source import INPUTS
 from bert_tf.packages import require
 
@@ -46,7 +47,7 @@ def write(source, folder, options):
         **{f"{_FIXED}{n}": _function(computation, 1, n) for n in options.lengths},
     }
     with tempfile.TemporaryDirectory() as scratch:
-        tf.saved_model.save(module, scratch, signatures=functions)
+        save(module, scratch, **functions)
         converter = tf.lite.TFLiteConverter.from_saved_model(scratch, [*functions])
         if options.precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -64,7 +65,7 @@ def runner(folder, threads=None):
 
     Args:
       folder: of `model.tflite`.
-      threads: of one call; LiteRT's default, one, if None.
+      threads: of one call; as many as LiteRT takes by itself if None.
 
     Returns:
       Callable ({input name: int64 [batch, length]}) -> {output name: float32 array}; with outputs

@@ -7,9 +7,11 @@ import shutil
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from bert_tf.checkpoints.model_tokenizer import tokenizer_of
 from bert_tf.data.tasks import get_task
+from bert_tf.errors import UserError
 from bert_tf.export.computation import Computation
 from bert_tf.export.source import INPUTS
 from bert_tf.task_names import canonical_name
@@ -44,7 +46,7 @@ def write(source, folder, options):  # noqa: ARG001
       options: there is nothing to choose.
 
     Raises:
-      UserError: the vocabulary does not fit the model.
+      UserError: the vocabulary does not fit the model, or the folder cannot be written.
     """
     folder = pathlib.Path(folder)
     module = tf.Module()
@@ -52,10 +54,23 @@ def write(source, folder, options):  # noqa: ARG001
     module.weights = computation.variables  # all that is saved: no Keras object
     answer = _answer(source, computation)
     by_ids = _by_ids(source, answer)
-    _save(module, folder, serving_default=by_ids)
+    save(module, folder, serving_default=by_ids)
     if source.model.vocab_file is not None:
-        _save(module, folder / TEXT, serving_default=by_ids, text=_by_texts(source, answer))
+        save(module, folder / TEXT, serving_default=by_ids, text=_by_texts(source, answer))
         _share_variables(folder, folder / TEXT)
+
+
+def save(module, folder, **signatures):
+    """Writes a `tf.Module` with these functions as a SavedModel, without a word of TensorFlow's.
+
+    Raises:
+      UserError: the folder cannot be written.
+    """
+    try:
+        with _quietly():
+            tf.saved_model.save(module, os.fspath(folder), signatures=signatures)
+    except tf.errors.OpError as e:
+        raise UserError(f"{folder}: cannot write: {e.message.rpartition('; ')[2]}") from e
 
 
 def runner(folder, threads=None):
@@ -74,7 +89,7 @@ def runner(folder, threads=None):
         use_per_session_threads=threads is not None,
     )
     session = tf.compat.v1.Session(graph=tf.Graph(), config=settings)
-    with session.graph.as_default(), _without_advice():
+    with session.graph.as_default(), _quietly():
         loaded = tf.compat.v1.saved_model.load(session, ["serve"], os.fspath(folder))
     signature = loaded.signature_def["serving_default"]
     outputs = {k: x.name for k, x in signature.outputs.items() if k not in _OF_CLIENTS}
@@ -161,10 +176,6 @@ def _takes_pairs(task):
     return get_task(name, task.get("language", "zh")).layout("train").text_b is not None
 
 
-def _save(module, folder, **signatures):
-    tf.saved_model.save(module, os.fspath(folder), signatures=signatures)
-
-
 def _share_variables(folder, other):
     """Makes the variables of a module that was saved twice one on the disk, where it has links."""
     links = other / ".variables"
@@ -180,12 +191,13 @@ def _share_variables(folder, other):
 
 
 @contextlib.contextmanager
-def _without_advice():
-    """Context: the loader for sessions does not say that there is one without."""
-    logger = tf.get_logger()
-    level = logger.level
+def _quietly():
+    """Context: TensorFlow does not tell its steps, nor that there are other ways."""
+    logger, level, verbosity = tf.get_logger(), tf.get_logger().level, logging.get_verbosity()
     logger.setLevel("ERROR")
+    logging.set_verbosity(logging.ERROR)
     try:
         yield
     finally:
         logger.setLevel(level)
+        logging.set_verbosity(verbosity)

@@ -13,6 +13,7 @@ import tensorflow as tf
 from bert_tf.checkpoints.model_folder import load_model
 from bert_tf.checkpoints.model_tokenizer import tokenizer_of
 from bert_tf.data.features import FeatureStore
+from bert_tf.errors import UserError
 from bert_tf.export import savedmodel, source
 from bert_tf.export.computation import model_runner
 from bert_tf.export.source import INPUTS, random_inputs
@@ -146,9 +147,19 @@ def test_long_texts_are_cut_as_in_training(tmp_path, truncation):
     np.testing.assert_allclose(found["logits"], logits_of(one, texts), atol=1e-5)
 
 
-def test_the_second_text_of_a_pair_is_empty_unless_given(tmp_path):
-    task = {"task_name": "custom", "text_column": "a", "text_pair_column": "b", "label_column": "c"}
-    one = exported(tmp_path, task=task)
+@pytest.mark.parametrize(
+    ("task", "labels"),
+    [
+        (
+            {"task_name": "custom", "text_column": "a", "text_pair_column": "b"},
+            ("bad", "good"),
+        ),
+        ({"task_name": "mnli"}, ("contradiction", "entailment", "neutral")),
+    ],
+    ids=["custom", "mnli"],
+)
+def test_the_second_text_of_a_pair_is_empty_unless_given(tmp_path, task, labels):
+    one = exported(tmp_path, labels, task=task)
     texts, pairs = ["a good film", "it is poor", ""], ["was it ?", "", "the actor"]
     serve = signature(tmp_path / "saved" / "text", "text")
     found = serve(text=tf.constant(texts), text_pair=tf.constant(pairs))
@@ -232,3 +243,12 @@ def test_a_disk_without_links_has_the_weights_twice(tmp_path, monkeypatch):
     }
     found = signature(tmp_path / "saved" / "text", "text")(tf.constant(TEXTS))
     np.testing.assert_allclose(found["logits"], logits_of(one, TEXTS), atol=1e-5)
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise tf.errors.ResourceExhaustedError(None, None, "x.pb.tmp1; No space left on device")
+
+    monkeypatch.setattr(tf.saved_model, "save", full)
+    with pytest.raises(UserError, match=f"^{tmp_path}: cannot write: No space left on device$"):
+        savedmodel.write(models.make(), tmp_path, None)

@@ -49,6 +49,7 @@ _NO_TARGET = useless_with(
 _NO_TEXT = useless_with("--text_file", lambda o: bool(o.text_file), ": give one of them")
 _ROWS = Needs("--data_dir or --train_file", lambda options: options.has_data)
 _DATA = Needs("--data_dir, --train_file or --text_file", lambda options: options.has_data)
+_LATENCY = Needs("--cost=latency", lambda options: options.cost == "latency")
 _LENGTH = Needs("data or a --cost it decides", lambda o: o.has_data or o.cost != "parameters")
 
 
@@ -103,6 +104,13 @@ class Options(TaskOptions, CheckpointOptions):
         _FORM,
         ("parameters", "flops", "latency"),
         needs=_TARGET,
+    )
+    runtime: str = option(
+        "tensorflow",
+        "Where the latency is measured: on what will run the model, see export_model.py.",
+        _FORM,
+        ("tensorflow", "onnxruntime"),
+        needs=_LATENCY,
     )
     rank_multiple: int = option(
         1,
@@ -259,7 +267,7 @@ def _factorize(options, model, statistics):
         method=method,
         statistics=statistics,
         rank_sharing=options.rank_sharing,
-        costs=factorization.kernel_costs(config, options.cost, length, shares),
+        costs=factorization.kernel_costs(config, options.cost, length, shares, options.runtime),
         rank_multiple=options.rank_multiple,
     )
 

@@ -14,7 +14,7 @@ _SHARES = (0.125, 0.25, 0.5, 0.75, 1.0)  # of the rank at which both forms multi
 _ROUNDS = 15
 
 
-def latency_costs(shapes, tokens):
+def latency_costs(shapes, tokens, product=None):
     """Measures each distinct shape once and returns {name: Cost} in seconds.
 
     The time of two factors is fitted as base + unit * rank, neither below 0, to the median times at
@@ -24,19 +24,21 @@ def latency_costs(shapes, tokens):
     Args:
       shapes: {name: (d_in, d_out)}.
       tokens: {name: rows that the kernel is applied to at once}.
+      product: callable (rows, *widths) -> callable () that multiplies a batch by the chain of
+        matrices and waits for the result; TensorFlow's if None.
     """
-    known = {}
+    known, product = {}, product or tensorflow_product
     for name, (d_in, d_out) in shapes.items():
         key = (d_in, d_out, tokens[name])
         if key not in known:
-            known[key] = _measure(*key)
+            known[key] = _measure(*key, product)
     return {name: known[(*shape, tokens[name])] for name, shape in shapes.items()}
 
 
-def _measure(d_in, d_out, rows):
+def _measure(d_in, d_out, rows, product):
     even = d_in * d_out / (d_in + d_out)
     ranks = sorted({max(1, round(share * even)) for share in _SHARES})
-    chains = [_product(rows, d_in, d_out), *(_product(rows, d_in, r, d_out) for r in ranks)]
+    chains = [product(rows, d_in, d_out), *(product(rows, d_in, r, d_out) for r in ranks)]
     times = [[] for _ in chains]
     for _ in range(_ROUNDS):
         for chain, taken in zip(chains, times, strict=True):
@@ -48,8 +50,8 @@ def _measure(d_in, d_out, rows):
     return Cost(dense=dense, unit=max(unit, 1e-3 * dense / even), base=base)
 
 
-def _product(rows, *widths):
-    """A compiled function without arguments: a batch times the chain of matrices."""
+def tensorflow_product(rows, *widths):
+    """Returns a callable () -> array: a batch times the chain of matrices, a compiled function."""
     x = tf.random.stateless_normal([rows, widths[0]], [0, 0])
     matrices = [
         tf.Variable(tf.random.stateless_normal([m, n], [m, n]))
@@ -64,10 +66,10 @@ def _product(rows, *widths):
         return y
 
     chain()
-    return chain
+    return lambda: chain().numpy()
 
 
 def _seconds(chain):
     start = time.perf_counter()
-    chain().numpy()
+    chain()
     return time.perf_counter() - start

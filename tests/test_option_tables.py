@@ -16,9 +16,11 @@ from benchmarks.freezing.options import BenchmarkOptions
 from bert_tf.classification.options import ClassifierOptions
 from bert_tf.data.pretraining.options import PretrainingDataOptions
 from bert_tf.errors import UserError
+from bert_tf.export.options import ExportOptions
 from bert_tf.freezing.options import RULE
 from bert_tf.options import names_that_need, option_fields
 from bert_tf.pretraining.options import PretrainingOptions
+from bert_tf.serving.options import PredictOptions
 from examples import make_sentiment_data, quickstart, sweep_markers
 from tests import tiny
 
@@ -32,10 +34,11 @@ PROGRAMS = {
     augment_data.AugmentationOptions: {"model_dir": "m"},
     export_subnetwork.Options: {"model_dir": "m", "output_dir": "o"},
     choose_subnetwork.Options: {"model_dir": "m", "output_dir": "o"},
+    ExportOptions: {"model_dir": "m", "output_dir": "o"},
 }
 OTHERS = (
     convert_checkpoint.Options, BenchmarkOptions, quickstart.Options, make_sentiment_data.Options,
-    sweep_markers.Options,
+    sweep_markers.Options, PredictOptions,
 )  # fmt: skip
 EVERY_FLAG = [(cls, field) for cls in (*PROGRAMS, *OTHERS) for field in option_fields(cls)]
 
@@ -43,7 +46,7 @@ EVERY_FLAG = [(cls, field) for cls in (*PROGRAMS, *OTHERS) for field in option_f
 FREE_TEXT = {
     "augmented_file", "bert_config_file", "cache_dir", "checkpoint", "classifier_flags", "data_dir",
     "dev_file", "eval_input_file", "export_dir", "feature_dir", "glove_file", "id_column",
-    "init_checkpoint", "input", "input_file", "label_column", "labels", "model_dir", "name",
+    "init_checkpoint", "input", "input_file", "keep", "label_column", "labels", "model_dir", "name",
     "output", "output_dir", "output_file", "output_folder_dir", "run_dir", "subnetworks",
     "task_name", "teacher_model_dir", "test_file", "text_column", "text_file",
     "text_pair_column", "tfrecord_dir", "tpu", "train_file", "vocab_file", "weights_dir",
@@ -104,6 +107,13 @@ NEEDS = {
     "without --search": ({"search": "greedy"}, {}),
     "without --search=evolution": ({"search": "evolution"}, {}),
     "without --max_eval_examples or --search": ({}, {}),
+    "without --cost=latency": ({"cost": "latency"}, {}),
+    "without --format=onnx or --format=openvino": ({}, {"format": "litert"}),
+    "without --format=onnx or --format=openvino or --format=litert": ({}, {"format": "savedmodel"}),
+    "without --format=litert": ({"format": "litert"}, {}),
+    "without --precision=int8": ({"precision": "int8"}, {}),
+    "without --data_dir, or --task_name=custom with --dev_file": ({"data_dir": "d"}, {}),
+    "without --precision or --embedding_precision of less than float32": ({}, {}),
 }  # fmt: skip
 
 

@@ -9,7 +9,16 @@ from bert_tf.checkpoints.options import CheckpointOptions
 from bert_tf.data import options as data_options
 from bert_tf.data.options import TaskOptions
 from bert_tf.errors import UserError
-from bert_tf.options import Needs, above, at_least, check_table, option, option_fields, require
+from bert_tf.options import (
+    SEED,
+    Needs,
+    above,
+    at_least,
+    check_table,
+    option,
+    option_fields,
+    require,
+)
 
 FORMATS = ("savedmodel", "onnx", "openvino", "litert", "huggingface")
 PRECISIONS = {
@@ -135,7 +144,7 @@ class ExportOptions(TaskOptions, CheckpointOptions):
         valid=above(0),
         needs=(_ROWS, _REDUCED),
     )
-    seed: int = option(42, "Seed of the rows or random tokens of the check.", _CHECK)
+    seed: int = option(42, "Seed of the rows or random tokens of the check.", _CHECK, valid=SEED)
     output_dir: str | None = option(
         None,
         "Folder of the artefact: new, empty, or an earlier export. Several formats each take a"

@@ -4,6 +4,7 @@ import dataclasses
 
 from bert_tf.checkpoints import names
 from bert_tf.errors import UserError
+from bert_tf.packages import require
 from flop import decomposition, ranks
 from flop.decomposition import Decomposition, component_scores, for_each
 
@@ -215,7 +216,7 @@ def default_sharing(method):
     return "global" if method == "two_sided" else "uniform"
 
 
-def kernel_costs(config, cost, length, token_shares=None):
+def kernel_costs(config, cost, length, token_shares=None, runtime="tensorflow"):
     """Returns {scope: `ranks.Cost`} of the encoder kernels.
 
     Args:
@@ -225,6 +226,10 @@ def kernel_costs(config, cost, length, token_shares=None):
       length: tokens of an example.
       token_shares: {scope: share of the tokens that the kernel runs on}, see `token_shares`; 1 for
         all when None.
+      runtime: `tensorflow` or `onnxruntime`, whose latency it is.
+
+    Raises:
+      UserError: that is not installed.
     """
     shapes = names.dense_scopes(config)
     if cost == "parameters":
@@ -235,7 +240,13 @@ def kernel_costs(config, cost, length, token_shares=None):
     from flop.latency_cost import latency_costs  # imports TensorFlow
 
     rows = {s: max(1, round(_LATENCY_BATCH * length * token_shares[s])) for s in shapes}
-    return latency_costs(shapes, rows)
+    if runtime == "tensorflow":
+        return latency_costs(shapes, rows)
+    for module in ("onnx", "onnxruntime"):
+        require(module, f"--runtime={runtime}")
+    from flop.onnx_products import onnxruntime_product
+
+    return latency_costs(shapes, rows, onnxruntime_product)
 
 
 def token_shares(config, length):

@@ -1,8 +1,8 @@
-"""`python -m bert_tf.serving`: predictions of an exported model for lines of text."""
+"""`python -m bert_tf.serving`: what predict.py does, where only the package is installed."""
 
-import sys
-
-from bert_tf.serving.program import cli_main
+from bert_tf import cli
+from bert_tf.serving.options import PredictOptions
+from bert_tf.serving.program import main
 
 if __name__ == "__main__":
-    sys.exit(cli_main())
+    cli.run(PredictOptions, main, __doc__)

@@ -6,17 +6,9 @@ import itertools
 import os
 import sys
 
-from bert_tf import cli, files
+from bert_tf import files
 from bert_tf.errors import UserError
 from bert_tf.options import check_table, refuse_if
-from bert_tf.serving.options import PredictOptions
-
-INTRODUCTION = """Predicts the label of each line of text by an exported model, without TensorFlow.
-
-For each line of the input a line "label<tab>probability", or the score of a regression:
-  predict.py --model_dir=exported --input_file=texts.txt --output_file=labels.tsv
-  echo "a lovely film" | predict.py --model_dir=exported
-"""
 
 MAX_LINE_BYTES = 4_000_000
 """What a line may have; more is a file without line ends."""
@@ -62,11 +54,6 @@ def main(options):
     except OSError as e:
         raise UserError(f"standard output: cannot write: {e.strerror or e}") from e
     return 0
-
-
-def cli_main():
-    """Entry point of the installed command."""
-    cli.run(PredictOptions, main, INTRODUCTION)
 
 
 def _check_paths(options):

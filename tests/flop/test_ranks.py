@@ -92,11 +92,15 @@ def test_bad_arguments():
         share_ranks(spectra(), costs, 0.5, multiple=0)
 
 
-def test_measured_costs_rise_with_the_rank():
-    from flop.latency_cost import latency_costs
+@pytest.mark.parametrize("runtime", ["tensorflow", "onnxruntime"])
+def test_measured_costs_rise_with_the_rank(runtime):
+    pytest.importorskip(runtime)
+    from flop.latency_cost import latency_costs, tensorflow_product
+    from flop.onnx_products import onnxruntime_product
 
+    products = {"tensorflow": tensorflow_product, "onnxruntime": onnxruntime_product}
     shapes = {"a": (16, 32), "b": (16, 32), "c": (32, 16)}
-    costs = latency_costs(shapes, {"a": 4, "b": 4, "c": 4})
+    costs = latency_costs(shapes, {"a": 4, "b": 4, "c": 4}, products[runtime])
     assert costs["a"] is costs["b"]
     for cost in costs.values():
         assert cost.dense > 0 and cost.factorized(0) == 0

@@ -91,6 +91,18 @@ def test_several_formats_each_have_a_folder(model, data, tmp_path):
     assert len({x["weights"] for x in about.values()}) == 1
 
 
+@pytest.mark.parametrize("flags", [{}, {"lengths": "4,8"}])
+def test_litert_in_int8_and_at_fixed_lengths(model, data, tmp_path, flags):
+    pytest.importorskip("ai_edge_litert")
+    about = call(
+        model_dir=model, data_dir=data, output_dir=tmp_path, format="litert", precision="int8",
+        max_metric_loss=100.0, **flags,
+    )["litert"]  # fmt: skip
+    assert about["max_seq_length"] == (8 if flags else 16)
+    assert 0 < about["check"]["max_difference"] < 1
+    assert ("length_8" in (tmp_path / "README.md").read_text("utf-8")) == bool(flags)
+
+
 def test_an_earlier_export_is_replaced_and_other_files_are_not(model, tmp_path):
     call(model_dir=model, output_dir=tmp_path / "out")
     call(model_dir=model, output_dir=tmp_path / "out", embedding_precision="int8")
@@ -184,6 +196,7 @@ def test_a_runtime_that_is_not_installed_is_named_with_its_extra(model, tmp_path
         ({"keep": "bert/encoder"}, "keep has no effect without --precision=int8"),
         ({"format": "litert", "lengths": "32,0"}, "--lengths=32,0: expected dynamic, or lengths"),
         ({"format": "litert", "lengths": "64"}, "--lengths=64: the model takes 32 tokens at most"),
+        ({"format": "onnx,litert", "lengths": "8"}, "inputs of litert alone are padded to them"),
         ({"max_metric_loss": 1.0}, "max_metric_loss has no effect without"),
     ],
 )

@@ -1,6 +1,5 @@
 """An artefact on disk: export.json, a README of its own, and the files of its format."""
 
-import pathlib
 
 from bert_tf import __version__, files
 from bert_tf.checkpoints import copying
@@ -31,7 +30,7 @@ def write_description(folder, source, options, name, check, weights, tokenizer, 
     """
     if source.model.vocab_file and tokenizer is None and not (folder / "vocab.txt").exists():
         copying.copy_file(source.model.vocab_file, folder / "vocab.txt")
-    files.write_text(folder / README_FILE, readme.text(source, options.precision, name, check))
+    files.write_text(folder / README_FILE, readme.text(source, options, name, check))
     reduced = {"embedding_precision": options.embedding_precision} if name in _INT8_TABLES else {}
     about = {
         "version": VERSION,
@@ -62,8 +61,9 @@ def write_description(folder, source, options, name, check, weights, tokenizer, 
 
 
 def size_mb(folder):
-    """Returns the size of a folder's files, 10^6 bytes."""
-    return sum(x.stat().st_size for x in pathlib.Path(folder).rglob("*") if x.is_file()) / 1e6
+    """Returns the size of a folder's files, 10^6 bytes; what has two names counts once."""
+    files_in = (path.stat() for path in folder.rglob("*") if path.is_file())
+    return sum({(x.st_dev, x.st_ino): x.st_size for x in files_in}.values()) / 1e6
 
 
 def _shape(shape):

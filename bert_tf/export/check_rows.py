@@ -81,7 +81,7 @@ def _drawn(store, options):
 
 def random_batches(source, seed):
     """Yields ({input: int64 [batch, length]}, None, "random") of random tokens."""
-    longest = source.config.max_position_embeddings
+    longest = source.max_seq_length
     for batch, length in _RANDOM_SHAPES:
         shape = (batch, min(length, longest))
         yield export_source.random_inputs(source.config, shape, seed), None, "random"

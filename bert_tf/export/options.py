@@ -17,6 +17,7 @@ from bert_tf.options import (
     check_table,
     option,
     option_fields,
+    refuse_if,
     require,
 )
 
@@ -159,6 +160,11 @@ class ExportOptions(TaskOptions, CheckpointOptions):
         return parse_formats(self.format)
 
     @property
+    def fixed_lengths(self):
+        """The lengths that inputs are padded to, ascending; () where they are dynamic."""
+        return parse_lengths(self.lengths)
+
+    @property
     def reads_rows(self):
         """Whether the check has rows of a task."""
         return self.data_dir is not None or self.dev_file is not None
@@ -179,6 +185,11 @@ class ExportOptions(TaskOptions, CheckpointOptions):
         check_table(self)
         self.check_model("the model to export")
         files.refuse_same_folder("output_dir", self.output_dir, self.model_dir or self.checkpoint)
+        refuse_if(
+            self.fixed_lengths and self.formats != ["litert"],
+            f"--lengths={self.lengths}: inputs of litert alone are padded to them: export it by a"
+            " command of its own",
+        )
         for name in self.formats:
             if self.precision not in PRECISIONS[name]:
                 raise UserError(

@@ -60,7 +60,7 @@ def export(options):
         _check_output(folder)
     given = options.model_dir or options.checkpoint
     model = load_model(given, options.bert_config_file, options.vocab_file)
-    exported, rows = source.of(model), None
+    exported, rows = _within(source.of(model), options), None
     if options.reads_rows:
         _require_classifier(exported)
         rows, exported = check_rows.read_rows(options, exported)
@@ -87,6 +87,15 @@ def _check_output(folder):
             f"--output_dir={folder}: holds {found[0]} and is no earlier export (it has no"
             f" {EXPORT_FILE}): name another folder, or empty this one"
         )
+
+
+def _within(exported, options):
+    """The `ExportSource` with inputs no longer than the longest of --lengths."""
+    longest = max(options.fixed_lengths, default=exported.max_seq_length)
+    most = exported.config.max_position_embeddings
+    if longest > most:
+        raise UserError(f"--lengths={options.lengths}: the model takes {most} tokens at most")
+    return dataclasses.replace(exported, max_seq_length=min(longest, exported.max_seq_length))
 
 
 def _require_classifier(exported):
@@ -135,22 +144,12 @@ def _settings(options, exported, name):
         embedding_precision=options.embedding_precision,
         keep=tuple(x for x in scopes if any(_is_under(x, begin) for begin in begins)),
         opset=options.opset,
-        lengths=_lengths(options, exported, name),
+        lengths=options.fixed_lengths,
     )
 
 
 def _is_under(scope, begin):
     return scope == begin or scope.startswith(begin.rstrip("/") + "/")
-
-
-def _lengths(options, exported, name):
-    from bert_tf.export.options import parse_lengths
-
-    lengths = parse_lengths(options.lengths) if name == "litert" else ()
-    longest = exported.config.max_position_embeddings
-    if lengths and lengths[-1] > longest:
-        raise UserError(f"--lengths={options.lengths}: the model takes {longest} tokens at most")
-    return lengths
 
 
 def _fragile(exported, settings, rows):

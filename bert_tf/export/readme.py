@@ -50,23 +50,27 @@ _LINES = {
 }
 
 
-def text(source, precision, name, check):
+def text(source, options, name, check):
     """Returns the text of README.md.
 
     Args:
       source: `ExportSource`.
-      precision: of the kernels.
+      options: `ExportOptions`.
       name: the format.
       check: `Check`.
     """
-    what = f"{source.kind.replace('_', ' ').capitalize()}, {precision}"
+    what = f"{source.kind.replace('_', ' ').capitalize()}, {options.precision}"
     labels = f", labels {', '.join(source.labels)}" if source.labels else ""
+    lines = _LINES[name].strip().replace("OUTPUT", source.main_output)
+    if options.fixed_lengths:  # a signature for each
+        length = options.fixed_lengths[-1]
+        lines = lines.replace("signature_runner()", f'signature_runner("length_{length}")')
     return f"""# {pathlib.Path(source.model.path or "model").name} as {name}
 
 {what}{labels}. `export.json` says from which weights; written by bert-tf {__version__}.
 Checked on {check.sentence()}.
 
 ```python
-{_LINES[name].strip().replace("OUTPUT", source.main_output)}
+{lines}
 ```
 """

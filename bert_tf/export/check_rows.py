@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from bert_tf.checkpoints import head_matching
 from bert_tf.data import inputs, rows
 from bert_tf.data.batching import eval_plan
 from bert_tf.export import source as export_source
@@ -29,13 +28,11 @@ class Rows:
       task: `Task`.
       splits: {name: `FeatureStore`}.
       texts: list of str, all texts of these splits.
-      pairs: whether a row has two.
     """
 
     task: Any
     splits: dict
     texts: list
-    pairs: bool
 
     def batches(self):
         """Yields ({input: int64 [batch, length]}, labels [batch], split) over all of them."""
@@ -59,17 +56,15 @@ def read_rows(options, source):
     wanted = {"do_train": False, "do_eval": True}
     row_options = rows.options_of(source.model, options.row_flags, source.max_seq_length, **wanted)
     task = inputs.task_of(row_options, source.model)
-    model = head_matching.matched(source.model, task, numbers_agree=True)
-    head_matching.require(model, task, "give the rows of the task that the model was tuned for")
+    source = export_source.of_task(source, task)
     with tempfile.TemporaryDirectory() as scratch:
-        dev = inputs.build(row_options, model, task, pathlib.Path(scratch)).dev
+        dev = inputs.build(row_options, source.model, task, pathlib.Path(scratch)).dev
         splits = {name: _drawn(store, options) for name, store in dev.items()}
     examples = [task.read(row_options.data_dir, split) for split in splits]
     seconds = [text for one in examples for text in one.text_b or ()]
     texts = [text for one in examples for text in one.text_a]
-    return Rows(task, splits, texts + seconds, bool(seconds)), dataclasses.replace(
-        source, model=model
-    )
+    source = dataclasses.replace(source, pairs=bool(seconds))
+    return Rows(task, splits, texts + seconds), source
 
 
 def _drawn(store, options):

@@ -115,6 +115,8 @@ def _export(options, exported, rows, weights, run, name, module, folder):
         task = rows.task if rows else None
         found = check.compare(exported, run, module.runner(new), batches, task)
         logging.info("%s: %s", name, found.sentence())
+        if name == "savedmodel":
+            module.check_texts(exported, new, run, rows.texts if rows else [])
         check.require(
             found,
             reduced=options.is_reduced,
@@ -123,8 +125,7 @@ def _export(options, exported, rows, weights, run, name, module, folder):
             fragile=lambda: _fragile(exported, settings, rows),
         )
         tokenizer = _write_tokenizer(exported, new, name, rows)
-        pairs = rows.pairs if rows else None
-        artefact.write_description(new, exported, options, name, found, weights, tokenizer, pairs)
+        artefact.write_description(new, exported, options, name, found, weights, tokenizer)
     return Exported(name, folder, artefact.size_mb(folder), found)
 
 

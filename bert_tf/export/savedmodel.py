@@ -10,16 +10,17 @@ import tensorflow as tf
 from absl import logging
 
 from bert_tf.checkpoints.model_tokenizer import tokenizer_of
-from bert_tf.data.tasks import get_task
 from bert_tf.errors import UserError
+from bert_tf.export.check import TOLERANCE
 from bert_tf.export.computation import Computation
 from bert_tf.export.source import INPUTS
-from bert_tf.task_names import canonical_name
 
 TEXT = "text"
 """The folder of the model that takes texts, and the name of its signature."""
 _ENCODED = ("input_word_ids", "input_mask", "input_type_ids")  # the tokenizer's, as `INPUTS`
 _VARIABLES = "variables"
+_HARD_TEXTS = ["", " \t\n", "a\0b", "电影 🙂", "İstanbul’s ΟΔΟΣ", "word " * 1000]
+_CHECKED_TEXTS, _BATCH = 250, 32
 _OF_CLIENTS = ("probabilities", "label", "labels", "score")  # beside the model's outputs
 
 
@@ -102,6 +103,40 @@ def runner(folder, threads=None):
     return run
 
 
+def check_texts(source, folder, model, texts):
+    """Compares what `text` says of texts with what the model says of their ids.
+
+    Args:
+      source: `ExportSource`.
+      folder: what `write` has written; without a vocabulary there is nothing to compare.
+      model: callable as `runner` returns.
+      texts: list of str, of which the first are taken, with some that are hard to cut into words.
+
+    Raises:
+      UserError: outputs differ by more than float32 may.
+    """
+    folder = pathlib.Path(folder) / TEXT
+    if not folder.exists():
+        return
+    with _quietly():
+        loaded = tf.saved_model.load(os.fspath(folder))
+    tokenizer, signature = tokenizer_of(source.model), loaded.signatures[TEXT]
+    texts = [*_HARD_TEXTS, *texts[:_CHECKED_TEXTS]]
+    for start in range(0, len(texts), _BATCH):
+        batch = tf.constant(texts[start : start + _BATCH])
+        pairs = {"text_pair": batch[::-1]} if source.pairs else {}
+        length, truncation = source.max_seq_length, source.truncation
+        encoded = tokenizer.encode(batch, pairs.get("text_pair"), length, truncation)
+        ids = zip(INPUTS, (encoded[name].numpy() for name in _ENCODED), strict=True)
+        wanted = model({name: value.astype(np.int64) for name, value in ids})[source.main_output]
+        found = signature(text=batch, **pairs)[source.main_output].numpy()
+        if wanted.shape != found.shape or not np.abs(wanted - found).max() <= TOLERANCE:
+            raise UserError(
+                f"{folder}: says something else of texts than the model does: it was not written;"
+                " please report the vocabulary and the tokenizer's settings"
+            )
+
+
 def _answer(source, computation):
     """Function of ids, mask and types, int32 [B, T] -> {name: tensor} for clients."""
 
@@ -155,25 +190,14 @@ def _by_texts(source, answer):
     def pair(text, text_pair=empty):
         return answer_to(text, tf.broadcast_to(text_pair, tf.shape(text)))
 
-    pairs = _takes_pairs(source.model.task or {})
-    names = ("text", "text_pair") if pairs else ("text",)
+    names = ("text", "text_pair") if source.pairs else ("text",)
     texts = [tf.TensorSpec([None], tf.string, name) for name in names]
-    return tf.function(pair if pairs else single, input_signature=texts, autograph=False)
+    return tf.function(pair if source.pairs else single, input_signature=texts, autograph=False)
 
 
 def _not_of_length_0(ids):
     """Pads a batch of no texts, which would have no first token either: [0, 0] -> [0, 1]."""
     return tf.pad(ids, [[0, 0], [0, tf.cast(tf.shape(ids)[1] == 0, tf.int32)]])
-
-
-def _takes_pairs(task):
-    """Whether the examples of a task (dict of task.json) are pairs of texts."""
-    name = task.get("task_name")
-    if name == "custom":
-        return bool(task.get("text_pair_column"))
-    if not isinstance(name, str) or canonical_name(name) is None:
-        return False
-    return get_task(name, task.get("language", "zh")).layout("train").text_b is not None
 
 
 def _share_variables(folder, other):

@@ -4,11 +4,14 @@ import dataclasses
 
 import numpy as np
 
-from bert_tf.checkpoints import names
+from bert_tf.checkpoints import head_matching, names
+from bert_tf.checkpoints.head import describe
 from bert_tf.checkpoints.model_folder import LoadedModel, require_pooler
 from bert_tf.checkpoints.model_tokenizer import settings_of
+from bert_tf.data.tasks import get_task
 from bert_tf.encoder import kernels
 from bert_tf.errors import UserError
+from bert_tf.task_names import canonical_name
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 """The inputs of every artefact, integers [batch, length], under Hugging Face's names."""
@@ -24,7 +27,9 @@ class ExportSource:
       kind: `classification` (logits [batch, labels]), `regression` (logits [batch, 1]),
         `masked_lm` (logits [batch, length, vocabulary]) or `encoder` (sequence_output [batch,
         length, hidden], and pooled_output [batch, hidden] where there is a pooler).
-      labels: names of the outputs of `classification` in their order, else None.
+      labels: names (list) of the outputs of `classification` in their order, numbers where nothing
+        names them; else None.
+      pairs: whether it was fine-tuned on pairs of texts; None if nothing says so.
       max_seq_length: longest input, as the model was fine-tuned.
       truncation: `head`, `tail` or `head_tail`, what stays of longer texts.
     """
@@ -32,6 +37,7 @@ class ExportSource:
     model: LoadedModel
     kind: str
     labels: list | None
+    pairs: bool | None
     max_seq_length: int
     truncation: str
 
@@ -84,7 +90,7 @@ def of(model):
     """Returns the `ExportSource` of a `LoadedModel`.
 
     Raises:
-      UserError: it has masks, or a head without what that stands on.
+      UserError: it has masks, a head without what that stands on, or a head of tokens or choices.
     """
     if kernels.is_masked(model.arrays):
         raise UserError(
@@ -92,11 +98,18 @@ def of(model):
             " and export the result"
         )
     require_pooler(model)
+    head = describe(model)
+    if head and head.fault:
+        raise UserError(
+            f"{model.source}: has {head.fault}: classifiers of sentences are exported, regressions,"
+            " masked language models and encoders"
+        )
     task = model.task or {}
     return ExportSource(
         model=model,
-        kind=_kind(model),
-        labels=_labels(model),
+        kind=_kind(model, head),
+        labels=None if head is None or head.regression else _labels(head),
+        pairs=_takes_pairs(task),
         max_seq_length=min(
             task.get("max_seq_length", DEFAULT_LENGTH), model.config.max_position_embeddings
         ),
@@ -104,27 +117,42 @@ def of(model):
     )
 
 
-def _kind(model):
-    if "output_weights" in model.arrays:
-        return "regression" if _labels(model) is None else "classification"
-    if "cls/predictions/output_bias" in model.arrays:
-        return "masked_lm"
-    return "encoder"
+def of_task(source, task):
+    """Returns the `ExportSource` with its outputs in the order of a task's labels.
+
+    They keep the names that the model gives them: `positive` where the task says `1`.
+
+    Raises:
+      UserError: it has no classifier for the task.
+    """
+    model = head_matching.matched(source.model, task, numbers_agree=True)
+    head_matching.require(model, task, "give the rows of the task that the model was tuned for")
+    if task.labels is None:
+        return dataclasses.replace(source, model=model)
+    head = describe(source.model)
+    order, _ = head_matching.order_of(head, task, numbers_agree=True)
+    labels = [head.labels[i] for i in order] if head.labels else list(task.labels)
+    return dataclasses.replace(source, model=model, labels=labels)
 
 
-def _labels(model):
-    """The names of the labels: those of task.json, else numbers."""
-    if "output_weights" not in model.arrays:
+def _kind(model, head):
+    if head is not None:
+        return "regression" if head.regression else "classification"
+    return "masked_lm" if "cls/predictions/output_bias" in model.arrays else "encoder"
+
+
+def _labels(head):
+    return list(head.labels or map(str, range(head.outputs)))
+
+
+def _takes_pairs(task):
+    """Whether the examples of a task (dict of task.json) are pairs of texts; None if unknown."""
+    name = task.get("task_name")
+    if name == "custom":
+        return bool(task.get("text_pair_column"))
+    if not isinstance(name, str) or canonical_name(name) is None:
         return None
-    count = len(model.arrays["output_bias"])
-    if model.task is None:
-        return [str(i) for i in range(count)] if count > 1 else None
-    labels = model.task.get("labels")
-    if labels is not None and len(labels) != count:
-        raise UserError(
-            f"{model.source}: task.json names {len(labels)} labels, the classifier has {count}"
-        )
-    return labels
+    return get_task(name, task.get("language", "zh")).layout("train").text_b is not None
 
 
 def random_inputs(config, shape, seed=0):

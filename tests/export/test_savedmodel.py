@@ -252,3 +252,13 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(tf.saved_model, "save", full)
     with pytest.raises(UserError, match=f"^{tmp_path}: cannot write: No space left on device$"):
         savedmodel.write(models.make(), tmp_path, None)
+
+
+def test_texts_that_it_would_cut_in_another_way_are_refused(tmp_path):
+    one = exported(tmp_path)
+    model = model_runner(one)
+    savedmodel.check_texts(one, tmp_path / "saved", model, TEXTS)
+    tiny.make_classifier(tmp_path / "cased", ["bad", "good"], tokens=TOKENS, do_lower_case=False)
+    other = source.of(load_model(tmp_path / "cased"))
+    with pytest.raises(UserError, match="says something else of texts than the model does"):
+        savedmodel.check_texts(other, tmp_path / "saved", model, TEXTS)

@@ -103,6 +103,31 @@ def test_litert_in_int8_and_at_fixed_lengths(model, data, tmp_path, flags):
     assert ("length_8" in (tmp_path / "README.md").read_text("utf-8")) == bool(flags)
 
 
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [("onnx", {}), ("openvino", {}), ("litert", {}), ("litert", {"lengths": "8,20"}),
+     ("savedmodel", {})],
+    ids=["onnx", "openvino", "litert", "litert of fixed lengths", "savedmodel"],
+)  # fmt: skip
+def test_the_lines_of_its_readme_run(model, tmp_path, monkeypatch, name, flags):
+    pytest.importorskip({"litert": "ai_edge_litert", "savedmodel": "numpy"}.get(name, name))
+    call(model_dir=model, output_dir=tmp_path / "onnx")
+    wanted = Classifier(tmp_path / "onnx").logits(["a very good film " * 20])
+    call(model_dir=model, output_dir=tmp_path / "out", format=name, **flags)
+    monkeypatch.chdir(tmp_path / "out")
+    text = pathlib.Path("README.md").read_text("utf-8")
+    lines = text.split("```python")[1].split("```")[0].replace("path/of/this/folder", ".")
+    shown = []
+    exec(lines.replace('"a text"', '"a very good film " * 20'), {"print": shown.append})
+    [found] = shown
+    if name == "onnx":
+        found = [[found[0].probabilities[x] for x in "01"]]
+        wanted = np.exp(wanted) / np.exp(wanted).sum()
+    elif name == "savedmodel":
+        found = found["logits"][:1]
+    np.testing.assert_allclose(np.asarray(found), wanted, atol=1e-4)
+
+
 def test_an_earlier_export_is_replaced_and_other_files_are_not(model, tmp_path):
     call(model_dir=model, output_dir=tmp_path / "out")
     call(model_dir=model, output_dir=tmp_path / "out", embedding_precision="int8")

@@ -3,6 +3,7 @@
 import pathlib
 
 from bert_tf import __version__
+from bert_tf.tokenization.vocab import load_vocab
 
 _ONNX = """
 from bert_tf.serving import Classifier  # needs numpy, onnxruntime and tokenizers only
@@ -17,22 +18,25 @@ import tensorflow_text  # the tokenizer's operators
 model = tf.saved_model.load("path/of/this/folder/text")
 print(model.signatures["text"](tf.constant(["a text", "another one"])))
 """
-_OPENVINO = """
+_TOKENS = """tokenizer = tokenizers.Tokenizer.from_file("tokenizer.json")
+tokenizer.enable_truncation(LENGTH)
+text = tokenizer.encode("a text")
+values = {"input_ids": text.ids, "attention_mask": text.attention_mask}
+values["token_type_ids"] = text.type_ids"""
+_OPENVINO = f"""
 import numpy, openvino, tokenizers
 
-ids = tokenizers.Tokenizer.from_file("tokenizer.json").encode("a text").ids
-rows = {"input_ids": [ids], "attention_mask": [[1] * len(ids)], "token_type_ids": [[0] * len(ids)]}
+{_TOKENS}
 model = openvino.Core().compile_model("model.xml", "CPU")
-print(model({name: numpy.array(x, numpy.int64) for name, x in rows.items()})["OUTPUT"])
+print(model({{name: numpy.array([x], numpy.int64) for name, x in values.items()}})["OUTPUT"])
 """
-_LITERT = """
+_LITERT = f"""
 import numpy, tokenizers
 from ai_edge_litert.interpreter import Interpreter
 
-ids = tokenizers.Tokenizer.from_file("tokenizer.json").encode("a text").ids
-rows = {"input_ids": [ids], "attention_mask": [[1] * len(ids)], "token_type_ids": [[0] * len(ids)]}
+{_TOKENS}
 model = Interpreter("model.tflite").get_signature_runner()
-print(model(**{name: numpy.array(x, numpy.int32) for name, x in rows.items()})["OUTPUT"])
+print(model(**{{name: numpy.array([x], numpy.int32) for name, x in values.items()}})["OUTPUT"])
 """
 _HUGGINGFACE = """
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -62,9 +66,12 @@ def text(source, options, name, check):
     what = f"{source.kind.replace('_', ' ').capitalize()}, {options.precision}"
     labels = f", labels {', '.join(source.labels)}" if source.labels else ""
     lines = _LINES[name].strip().replace("OUTPUT", source.main_output)
+    cut = f"tokenizer.enable_truncation({source.max_seq_length})"
     if options.fixed_lengths:  # a signature for each
         length = options.fixed_lengths[-1]
         lines = lines.replace("signature_runner()", f'signature_runner("length_{length}")')
+        cut += f"\ntokenizer.enable_padding(pad_id={_pad_id(source)}, length={length})"
+    lines = lines.replace("tokenizer.enable_truncation(LENGTH)", cut)
     return f"""# {pathlib.Path(source.model.path or "model").name} as {name}
 
 {what}{labels}. `export.json` says from which weights; written by bert-tf {__version__}.
@@ -74,3 +81,7 @@ Checked on {check.sentence()}.
 {lines}
 ```
 """
+
+
+def _pad_id(source):
+    return load_vocab(source.model.vocab_file).pad_id if source.model.vocab_file else 0

@@ -17,7 +17,7 @@ _NAMES = {
     "token_type_ids": "input_type_ids",
 }
 _BATCH = 32
-_RANDOM_SHAPES = ((1, 1), (3, 17), (2, 64))
+_RANDOM_SHAPES = ((1, 1), (3, 17), (2, 64))  # and one of the longest length
 
 
 @dataclasses.dataclass
@@ -33,6 +33,12 @@ class Rows:
     task: Any
     splits: dict
     texts: list
+
+    @property
+    def about(self):
+        """JSON-able: which rows these are, by their number and digest."""
+        found = {x: {"rows": len(s), "digest": s.fingerprint} for x, s in self.splits.items()}
+        return {"task": self.task.name, "splits": found}
 
     def batches(self):
         """Yields ({input: int64 [batch, length]}, labels [batch], split) over all of them."""
@@ -77,7 +83,7 @@ def _drawn(store, options):
 def random_batches(source, seed):
     """Yields ({input: int64 [batch, length]}, None, "random") of random tokens."""
     longest = source.max_seq_length
-    for batch, length in _RANDOM_SHAPES:
+    for batch, length in (*_RANDOM_SHAPES, (1, longest)):
         shape = (batch, min(length, longest))
         yield export_source.random_inputs(source.config, shape, seed), None, "random"
 

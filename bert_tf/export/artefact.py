@@ -11,7 +11,7 @@ VERSION = 1
 _INT8_TABLES = ("onnx", "openvino", "litert")
 
 
-def write_description(folder, source, options, name, check, weights, tokenizer, pairs):
+def write_description(folder, source, options, name, check, weights, tokenizer, rows):
     """Writes export.json, the vocabulary and README.md beside the files of a format.
 
     Args:
@@ -22,14 +22,15 @@ def write_description(folder, source, options, name, check, weights, tokenizer, 
       check: `Check` of the artefact.
       weights: digest of the model's arrays.
       tokenizer: what is known of tokenizer.json, JSON-able; None without one.
-      pairs: whether its rows are pairs of texts; None if that is not known.
+      rows: `Rows` of its task; None without.
 
     Raises:
       UserError: a file cannot be written.
     """
     if source.model.vocab_file and tokenizer is None and not (folder / "vocab.txt").exists():
         copying.copy_file(source.model.vocab_file, folder / "vocab.txt")
-    files.write_text(folder / README_FILE, readme.text(source, options, name, check))
+    calibrated = len(rows.calibration) if rows and name == "openvino" else 0
+    files.write_text(folder / README_FILE, readme.text(source, options, name, check, calibrated))
     reduced = {"embedding_precision": options.embedding_precision} if name in _INT8_TABLES else {}
     about = {
         "version": VERSION,
@@ -42,12 +43,13 @@ def write_description(folder, source, options, name, check, weights, tokenizer, 
         "weights": weights,
         "precision": options.precision,
         **reduced,
+        **({"calibration": {"rows": calibrated, "split": "train"}} if calibrated else {}),
         "inputs": list(INPUTS),
         "outputs": {x: _shape(shape) for x, shape in source.outputs.items()},
         "max_seq_length": source.max_seq_length,
         "max_position_embeddings": source.config.max_position_embeddings,
         "truncation": source.truncation,
-        **({} if pairs is None else {"pairs": pairs}),
+        **({"pairs": rows.pairs} if rows else {}),
         "tokenizer": {**source.tokenizer_settings, **(tokenizer or {})},
         "check": {**vars(check)},
         "files": {

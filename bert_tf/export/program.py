@@ -108,7 +108,7 @@ def _require_classifier(exported):
 
 def _export(options, exported, rows, weights, run, name, module, folder):
     """Writes one artefact to a hidden folder, checks it, and gives it its name."""
-    settings = _settings(options, exported, name)
+    settings = _settings(options, exported, name, rows)
     with folders.replaced(folder) as new:
         module.write(exported, new, settings)
         batches = rows.batches() if rows else check_rows.random_batches(exported, options.seed)
@@ -123,12 +123,11 @@ def _export(options, exported, rows, weights, run, name, module, folder):
             fragile=lambda: _fragile(exported, settings, rows),
         )
         tokenizer = _write_tokenizer(exported, new, name, rows)
-        pairs = rows.pairs if rows else None
-        artefact.write_description(new, exported, options, name, found, weights, tokenizer, pairs)
+        artefact.write_description(new, exported, options, name, found, weights, tokenizer, rows)
     return Exported(name, folder, artefact.size_mb(folder), found)
 
 
-def _settings(options, exported, name):
+def _settings(options, exported, name, rows):
     """What the writer of a format is told."""
     scopes = exported.kernel_scopes
     begins = [x.strip() for x in (options.keep or "").split(",") if x.strip()]
@@ -145,6 +144,7 @@ def _settings(options, exported, name):
         keep=tuple(x for x in scopes if any(_is_under(x, begin) for begin in begins)),
         opset=options.opset,
         lengths=options.fixed_lengths,
+        calibration=rows.calibration if rows else (),
     )
 
 

@@ -11,7 +11,7 @@ VERSION = 1
 _INT8_TABLES = ("onnx", "openvino", "litert")
 
 
-def write_description(folder, source, options, name, check, about, tokenizer):
+def write_description(folder, source, options, name, check, about, tokenizer, calibrated=0):
     """Writes export.json, the vocabulary and README.md beside the files of a format.
 
     Args:
@@ -22,13 +22,14 @@ def write_description(folder, source, options, name, check, about, tokenizer):
       check: `Check` of the artefact.
       about: dict of what else is said: the digest of the weights, the rows of the check.
       tokenizer: what is known of tokenizer.json, JSON-able; None without one.
+      calibrated: training rows that activations were calibrated on.
 
     Raises:
       UserError: a file cannot be written.
     """
     if source.model.vocab_file and not (folder / "vocab.txt").exists():
         copying.copy_file(source.model.vocab_file, folder / "vocab.txt")
-    files.write_text(folder / README_FILE, readme.text(source, options, name, check))
+    files.write_text(folder / README_FILE, readme.text(source, options, name, check, calibrated))
     reduced = {"embedding_precision": options.embedding_precision} if name in _INT8_TABLES else {}
     values = {
         "version": VERSION,
@@ -41,6 +42,7 @@ def write_description(folder, source, options, name, check, about, tokenizer):
         **about,
         "precision": options.precision,
         **reduced,
+        **({"calibration": {"rows": calibrated, "split": "train"}} if calibrated else {}),
         "inputs": list(INPUTS),
         "outputs": {x: _shape(shape) for x, shape in source.outputs.items()},
         "max_seq_length": source.max_seq_length,

@@ -76,7 +76,7 @@ def quantize(path, scopes):
 
     nodes = kernel_nodes(onnx.load(path), scopes)
     nodes += [f"{name}_MatMul" for name in nodes]  # what the tool calls the product of a Gemm
-    with _without_advice():
+    with without_advice():
         quantize_dynamic(
             path,
             path,
@@ -90,8 +90,8 @@ def quantize(path, scopes):
 
 
 @contextlib.contextmanager
-def _without_advice():
-    """Context: the tool does not ask for a pre-processing that this graph has no need of."""
+def without_advice():
+    """Context: a tool keeps to itself what it would rather have, and what it leaves as it is."""
     logging.disable(logging.WARNING)
     try:
         yield

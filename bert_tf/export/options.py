@@ -135,6 +135,14 @@ class ExportOptions(TaskOptions, CheckpointOptions):
         _FORM,
         valid=at_least(3),
     )
+    calibration_examples: int | None = option(
+        None,
+        "openvino int8: calibrate activations on this many training rows, drawn at random, which"
+        " then are int8, too; other formats are written as without.",
+        _FORM,
+        valid=at_least(1),
+        needs=(_with("openvino"), _INT8, _ROWS),
+    )
     opset: int = option(
         20, "Version of ONNX's operators.", _FORM, valid=at_least(1), needs=_with(*_ONNX)
     )
@@ -166,7 +174,12 @@ class ExportOptions(TaskOptions, CheckpointOptions):
         valid=above(0),
         needs=(_ROWS, _REDUCED),
     )
-    seed: int = option(42, "Seed of the rows or random tokens of the check.", _CHECK, valid=SEED)
+    seed: int = option(
+        42,
+        "Seed of the rows or random tokens of the check, and of the rows of a calibration.",
+        _CHECK,
+        valid=SEED,
+    )
     output_dir: str | None = option(
         None,
         "Folder of the artefact: new, empty, or an earlier export. Several formats each take a"

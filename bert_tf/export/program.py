@@ -144,7 +144,7 @@ def _require_classifier(exported):
 
 def _export(options, exported, rows, weights, run, name, module, folder):
     """Writes one artefact to a hidden folder, checks it, and gives it its name."""
-    settings = _settings(options, exported, name)
+    settings = _settings(options, exported, name, rows)
     with folders.replaced(folder) as new:
         module.write(exported, new, settings)
         batches = rows.batches() if rows else check_rows.random_batches(exported, options.seed)
@@ -167,11 +167,14 @@ def _export(options, exported, rows, weights, run, name, module, folder):
             "weights": weights,
             "checked_on": rows.about if rows else {"random_tokens": {"seed": options.seed}},
         }
-        artefact.write_description(new, exported, options, name, found, about, tokenizer)
+        calibrated = len(settings.calibration) if name == "openvino" else 0
+        artefact.write_description(
+            new, exported, options, name, found, about, tokenizer, calibrated
+        )
     return Exported(name, folder, artefact.size_mb(folder), found)
 
 
-def _settings(options, exported, name):
+def _settings(options, exported, name, rows):
     """What the writer of a format is told."""
     scopes = exported.kernel_scopes
     begins = parse_keep(options.keep)
@@ -188,6 +191,7 @@ def _settings(options, exported, name):
         keep=tuple(x for x in scopes if any(_is_under(x, begin) for begin in begins)),
         opset=options.opset,
         lengths=options.fixed_lengths,
+        calibration=rows.calibration if rows else (),
     )
 
 

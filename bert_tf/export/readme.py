@@ -54,7 +54,7 @@ _LINES = {
 }
 
 
-def text(source, options, name, check):
+def text(source, options, name, check, calibrated=0):
     """Returns the text of README.md.
 
     Args:
@@ -62,8 +62,11 @@ def text(source, options, name, check):
       options: `ExportOptions`.
       name: the format.
       check: `Check`.
+      calibrated: training rows that its activations were calibrated on, 0 if they are not int8.
     """
     what = f"{source.kind.replace('_', ' ').capitalize()}, {options.precision}"
+    if calibrated:
+        what += f" with activations calibrated on {calibrated} training rows"
     labels = f", labels {', '.join(source.labels)}" if source.labels else ""
     lines = _LINES[name].strip().replace("OUTPUT", source.main_output)
     cut = f"tokenizer.enable_truncation({source.max_seq_length})"

@@ -28,15 +28,16 @@ def require_tf_models(feature):
         )
 
 
-def require(module, feature):
+def require(module, feature, extra=None):
     """Raises `UserError` unless a module of an extra is installed; it is not imported.
 
     Args:
       module: its name, one of `EXTRAS`.
       feature: what needs it, the beginning of the message, such as a flag with its value.
+      extra: the one to install; that of the module if None.
     """
     if importlib.util.find_spec(module) is None:
         raise UserError(
             f"{feature} needs {module.replace('_', '-')}, which is not installed: pip install"
-            f" 'bert-tf[{EXTRAS[module]}]'"
+            f" 'bert-tf[{extra or EXTRAS[module]}]'"
         )

@@ -125,7 +125,6 @@ class ExportOptions(TaskOptions, CheckpointOptions):
         "Comma-separated kernels that stay float32, by the beginnings of their names, as"
         " bert/encoder/layer_0/output. A refusal names the most fragile ones.",
         _FORM,
-        valid=parse_keep,
         needs=_INT8,
     )
     max_seq_length: int | None = option(
@@ -224,6 +223,7 @@ class ExportOptions(TaskOptions, CheckpointOptions):
     def check(self):
         """Raises `UserError` for flags that are wrong, alone or together."""
         check_table(self)
+        parse_keep(self.keep)
         self.check_model("the model to export")
         given = self.model_dir or self.checkpoint
         for folder in self.folders.values():

@@ -62,7 +62,7 @@ def export(options):
     options.check()
     for name in options.formats:
         for package in _PACKAGES.get(name, ()):
-            require(package, f"--format={name}")
+            require(package, f"--format={name}", name)
     modules = {x: importlib.import_module(f"{__package__}.{_MODULES[x]}") for x in options.formats}
     found = _prepared_folders(options)
     model = _load(options)

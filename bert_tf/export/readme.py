@@ -27,7 +27,8 @@ _OPENVINO = f"""
 import numpy, openvino, tokenizers
 
 {_TOKENS}
-model = openvino.Core().compile_model("model.xml", "CPU")
+SETTINGS = {{"INFERENCE_PRECISION_HINT": "f32"}}  # else bfloat16, where the processor has it
+model = openvino.Core().compile_model("model.xml", "CPU", SETTINGS)
 print(model({{name: numpy.array([x], numpy.int64) for name, x in values.items()}})["OUTPUT"])
 """
 _LITERT = f"""

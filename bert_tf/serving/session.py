@@ -9,6 +9,21 @@ _PACKAGES = ("onnxruntime", "tokenizers")
 _ERRORS_ONLY = 3
 
 
+def inference_session(model, threads=None):
+    """Returns an `onnxruntime.InferenceSession` on the CPU, which logs errors only.
+
+    Args:
+      model: path (str) or content (bytes) of an ONNX file.
+      threads: of one run; None takes all cores.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads or 0
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
 class Session:
     """Runs an ONNX model on the CPU.
 

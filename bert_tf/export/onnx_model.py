@@ -78,7 +78,10 @@ def quantize(path, products):
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    nodes = [*products, *(f"{name}_MatMul" for name in products)]  # what the tool calls the product of a Gemm
+    nodes = [
+        *products,
+        *(f"{name}_MatMul" for name in products),
+    ]  # what the tool calls the product of a Gemm
     with without_advice():
         quantize_dynamic(
             path,

@@ -40,10 +40,8 @@ def smooth(model, products, source):
     for x, users in by_input.items():
         kernels = [weights[node.input[1]] for node in users]
         scale = _scale(ranges[x], np.max([np.abs(kernel).max(1) for kernel in kernels], 0))
-        if makers[x].op_type == "LayerNormalization":
-            _divide(model, weights, makers[x], users, 1 / scale)
-        elif not _fold(weights, makers, x, 1 / scale):
-            continue
+        if not _fold(weights, makers, x, 1 / scale):
+            _divide(model, x, users, 1 / scale)
         for node, kernel in zip(users, kernels, strict=True):
             weights[node.input[1]] = kernel * scale[:, None]
     weights.write()
@@ -90,12 +88,12 @@ def _scale(ranges, weights):
     return found / np.exp(np.log(found).mean())
 
 
-def _divide(model, weights, maker, users, factors):
-    """Gives `users` the output of the node `maker` times `factors`."""
-    name = f"{maker.output[0]}/evened/{users[0].name}"
+def _divide(model, x, users, factors):
+    """Gives `users` the value `x` times `factors`."""
+    name = f"{x}/evened"
     constant = numpy_helper.from_array(factors.astype(np.float32), f"{name}/factors")
     model.graph.initializer.append(constant)
-    node = helper.make_node("Mul", [maker.output[0], constant.name], [name], name)
+    node = helper.make_node("Mul", [x, constant.name], [name], name)
     model.graph.node.insert([x.name for x in model.graph.node].index(users[0].name), node)
     for user in users:
         user.input[0] = name

@@ -100,7 +100,7 @@ def _divide(model, x, users, factors):
 
 
 def _fold(weights, makers, x, factors):
-    """Puts `factors` into the first factor of a pair that gives `x`; returns whether there is one."""
+    """Puts `factors` into the first factor of a pair that gives `x`; says whether there is one."""
     maker, columns = makers[x], slice(None)
     if maker.op_type == "Split":
         sizes = weights[maker.input[1]]

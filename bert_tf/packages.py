@@ -28,15 +28,17 @@ def require_tf_models(feature):
         )
 
 
-def require(module, feature):
+def require(module, feature, install=None):
     """Raises `UserError` unless a module of an extra is installed; it is not imported.
 
     Args:
       module: its name, one of `EXTRAS`.
       feature: what needs it, the beginning of the message, such as a flag with its value.
+      install: what to give pip; None: the extra.
     """
     if importlib.util.find_spec(module) is None:
+        install = install or f"'bert-tf[{EXTRAS[module]}]'"
         raise UserError(
-            f"{feature} needs {module.replace('_', '-')}, which is not installed: pip install"
-            f" 'bert-tf[{EXTRAS[module]}]'"
+            f"{feature} needs {module.replace('_', '-')}, which is not installed:"
+            f" pip install {install}"
         )

@@ -13,7 +13,7 @@ from bert_tf.errors import UserError
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux' fcntl.h and fs.h
 # Without these no reader takes the rest for a model: they go first and come last.
-_DECISIVE = (".index", ".safetensors")
+_DECISIVE = (".index", ".safetensors", "export.json")
 
 
 @contextlib.contextmanager
@@ -90,7 +90,7 @@ def updated(path, names):
                 back.callback(os.replace, aside / name, path / name)
             for name in incoming:
                 os.replace(new / name, path / name)
-                back.callback((path / name).unlink)
+                back.callback(_remove, path / name)
             back.pop_all()  # nothing failed: nothing goes back
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -110,6 +110,10 @@ def _temporary(parent, path):
     finally:
         if new is not None:
             shutil.rmtree(new, ignore_errors=True)
+
+
+def _remove(path):
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _is_decisive(name):

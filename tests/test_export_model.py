@@ -1,6 +1,5 @@
 """export_model.py as a user runs it."""
 
-import importlib.util
 import json
 import pathlib
 import subprocess
@@ -72,7 +71,10 @@ def test_the_description_says_what_it_is_and_what_was_found(model, data, tmp_pat
     assert (about["max_seq_length"], about["truncation"], about["pairs"]) == (16, "head", False)
     assert about["check"]["rows"] == 20 and about["check"]["max_difference"] < 1e-4
     assert about["check"]["before"] == about["check"]["after"]
-    assert set(about["files"]) == {"model.onnx", "tokenizer.json", "README.md"}
+    assert set(about["files"]) == {"model.onnx", "tokenizer.json", "vocab.txt", "README.md"}
+    [(split, rows)] = about["checked_on"]["splits"].items()
+    assert (about["checked_on"]["task"], split, rows["rows"]) == ("sst-2", "dev", 20)
+    assert about["opset"] == 20 and about["packages"]["onnxruntime"]
     assert "Classifier" in (tmp_path / "README.md").read_text("utf-8")
     other = load_model(model)
     other.arrays["output_bias"] += 1
@@ -132,14 +134,57 @@ def test_an_earlier_export_is_replaced_and_other_files_are_not(model, tmp_path):
     call(model_dir=model, output_dir=tmp_path / "out")
     call(model_dir=model, output_dir=tmp_path / "out", embedding_precision="int8")
     assert sorted(x.name for x in (tmp_path / "out").iterdir()) == [
-        "README.md", "export.json", "model.onnx", "tokenizer.json",
+        "README.md", "export.json", "model.onnx", "tokenizer.json", "vocab.txt",
     ]  # fmt: skip
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/notes.txt").write_text("mine")
-    with pytest.raises(UserError, match=r"holds notes\.txt and is no earlier export"):
+    with pytest.raises(UserError, match=r"holds notes\.txt, which is not of an earlier export"):
         call(model_dir=model, output_dir=tmp_path / "mine")
+    (tmp_path / "out/notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"holds notes\.txt, which is not of an earlier export"):
+        call(model_dir=model, output_dir=tmp_path / "out")
     with pytest.raises(UserError, match="holds the model to start from"):
         call(model_dir=model, output_dir=model)
+
+
+def test_one_export_never_hides_another(model, tmp_path):
+    both = {"model_dir": model, "format": "onnx,huggingface"}
+    call(model_dir=model, output_dir=tmp_path / "one")
+    with pytest.raises(UserError, match="holds an export, beside which several would be taken"):
+        call(**both, output_dir=tmp_path / "one")
+    call(**both, output_dir=tmp_path / "two")
+    with pytest.raises(UserError, match="which is not of an earlier export"):
+        call(model_dir=model, output_dir=tmp_path / "two")
+    with pytest.raises(UserError, match="holds the model to start from"):
+        call(**{**both, "model_dir": tmp_path / "two/huggingface"}, output_dir=tmp_path / "two")
+    (tmp_path / "two/.onnx.killed").mkdir()
+    call(**both, output_dir=tmp_path / "two")
+    assert {x.name for x in (tmp_path / "two").iterdir()} == {"onnx", "huggingface"}
+
+
+def test_the_case_of_the_flag_is_that_of_the_tokenizer(data, tmp_path):
+    folder = tmp_path / "m"
+    task = {key: value for key, value in TASK.items() if key != "do_lower_case"}
+    tiny.make_classifier(folder, ["0", "1"], task)
+    rows = [("sentence", "label"), ("A VERY Good Film", "1"), ("dull", "0")]
+    upper = tiny.write_rows(tmp_path / "upper/dev.tsv", rows).parent
+    ids = {}
+    for case in (True, False):
+        out = tmp_path / str(case)
+        about = call(model_dir=folder, data_dir=upper, output_dir=out, do_lower_case=case)["onnx"]
+        assert about["tokenizer"]["do_lower_case"] is case
+        ids[case] = Classifier(out).logits(["A VERY Good Film", "a very good film"])
+    assert np.array_equal(ids[True][0], ids[True][1])
+    assert not np.array_equal(ids[False][0], ids[False][1])
+
+
+def test_a_model_that_is_not_finite_is_not_exported(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "bert_tf.export.program.model_runner",
+        lambda _: lambda inputs: {"logits": np.full([len(inputs["input_ids"]), 2], np.nan)},
+    )
+    with pytest.raises(UserError, match="its logits are not finite: it cannot be exported"):
+        call(model_dir=model, output_dir=tmp_path)
 
 
 @pytest.fixture
@@ -172,8 +217,11 @@ def test_int8_that_costs_points_is_refused_and_the_kernel_named(fragile, tmp_pat
     assert f"the largest errors are in {bad}," in str(refused.value)
     assert "\n" not in str(refused.value)
     assert list((tmp_path / "out").iterdir()) == []
+    with pytest.raises(UserError, match="on random tokens its outputs are wrong by"):
+        call(model_dir=folder, precision="int8", output_dir=tmp_path / "out")
     about = call(**flags, keep=bad, max_metric_loss=10.0, output_dir=tmp_path / "out")["onnx"]
-    assert about["check"]["after"] > 0.89
+    assert about["check"]["after"] > 0.89 and about["check"]["alone"] > 0.89
+    assert about["keep"] == [bad]
 
 
 def test_float32_that_computes_something_else_is_refused(model, tmp_path, monkeypatch):
@@ -203,10 +251,12 @@ def test_a_disk_that_fills_up_leaves_the_export_before(model, tmp_path, monkeypa
 
 
 def test_a_runtime_that_is_not_installed_is_named_with_its_extra(model, tmp_path, monkeypatch):
-    real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda x: None if x == "openvino" else real(x))
-    with pytest.raises(UserError, match=r"--format=openvino needs openvino.*bert-tf\[openvino\]"):
-        call(model_dir=model, output_dir=tmp_path, format="openvino")
+    for name in ("onnx", "onnxruntime", "openvino", "ai_edge_litert", "tokenizers"):
+        monkeypatch.setitem(sys.modules, name, None)  # an import of it is an error
+    for name, extra in {"onnx": "onnx", "openvino": "openvino", "litert": "litert"}.items():
+        with pytest.raises(UserError, match=rf"--format={name} needs .*bert-tf\[{extra}\]"):
+            call(model_dir=model, output_dir=tmp_path / "out", format=name)
+    call(model_dir=model, output_dir=tmp_path / "out", format="savedmodel")
 
 
 @pytest.mark.parametrize(
@@ -218,6 +268,8 @@ def test_a_runtime_that_is_not_installed_is_named_with_its_extra(model, tmp_path
         ({"precision": "float16"}, "--precision=float16: onnx is written in float32 or int8"),
         ({"precision": "int8", "format": "savedmodel"}, "savedmodel is written in float32"),
         ({"precision": "int8", "keep": "bert/x"}, "the model has no kernel bert/x, expected such"),
+        ({"precision": "int8", "keep": ","}, "--keep=,: expected a list of beginnings"),
+        ({"max_seq_length": 64}, "--max_seq_length=64: the model takes 32 tokens at most"),
         ({"keep": "bert/encoder"}, "keep has no effect without --precision=int8"),
         ({"format": "litert", "lengths": "32,0"}, "--lengths=32,0: expected dynamic, or lengths"),
         ({"format": "litert", "lengths": "64"}, "--lengths=64: the model takes 32 tokens at most"),

@@ -110,6 +110,7 @@ NEEDS = {
     "without --cost=latency": ({"cost": "latency"}, {}),
     "without --format=onnx or --format=openvino": ({}, {"format": "litert"}),
     "without --format=onnx or --format=openvino or --format=litert": ({}, {"format": "savedmodel"}),
+    "without --format=openvino": ({"format": "openvino"}, {}),
     "without --format=litert": ({"format": "litert"}, {}),
     "without --precision=int8": ({"precision": "int8"}, {}),
     "without --data_dir, or --task_name=custom with --dev_file": ({"data_dir": "d"}, {}),

@@ -100,6 +100,7 @@ class Artefact(worker.Timed):
             keep=(),
             opset=20,
             lengths=(),
+            calibration=(),
         )
         with tempfile.TemporaryDirectory() as written:
             path = pathlib.Path(written)

@@ -65,6 +65,16 @@ class Examples:
             None if self.lines is None else self.lines[part],
         )
 
+    def taken(self, positions):
+        """Returns the `Examples` at some positions (int [n]), in their order."""
+
+        def of(values):
+            return None if values is None else [values[i] for i in positions]
+
+        labels = None if self.labels is None else self.labels[positions]
+        columns = map(of, (self.ids, self.text_a, self.text_b))
+        return Examples(*columns, labels, self.source, of(self.lines))
+
     @property
     def numbers(self):
         """Their `RowNumbers`."""

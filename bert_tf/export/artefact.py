@@ -11,7 +11,7 @@ VERSION = 1
 _INT8_TABLES = ("onnx", "openvino", "litert")
 
 
-def write_description(folder, source, options, name, check, weights, tokenizer):
+def write_description(folder, source, options, name, check, about, tokenizer, calibrated=0):
     """Writes export.json, the vocabulary and README.md beside the files of a format.
 
     Args:
@@ -20,17 +20,18 @@ def write_description(folder, source, options, name, check, weights, tokenizer):
       options: `ExportOptions`.
       name: the format.
       check: `Check` of the artefact.
-      weights: digest of the model's arrays.
+      about: dict of what else is said: the digest of the weights, the rows of the check.
       tokenizer: what is known of tokenizer.json, JSON-able; None without one.
+      calibrated: training rows that activations were calibrated on.
 
     Raises:
       UserError: a file cannot be written.
     """
-    if source.model.vocab_file and tokenizer is None and not (folder / "vocab.txt").exists():
+    if source.model.vocab_file and not (folder / "vocab.txt").exists():
         copying.copy_file(source.model.vocab_file, folder / "vocab.txt")
-    files.write_text(folder / README_FILE, readme.text(source, options, name, check))
+    files.write_text(folder / README_FILE, readme.text(source, options, name, check, calibrated))
     reduced = {"embedding_precision": options.embedding_precision} if name in _INT8_TABLES else {}
-    about = {
+    values = {
         "version": VERSION,
         "bert_tf": __version__,
         "format": name,
@@ -38,9 +39,10 @@ def write_description(folder, source, options, name, check, weights, tokenizer):
         "task": (source.model.task or {}).get("task_name"),
         "labels": source.labels,
         "model": source.model.source,
-        "weights": weights,
+        **about,
         "precision": options.precision,
         **reduced,
+        **({"calibration": {"rows": calibrated, "split": "train"}} if calibrated else {}),
         "inputs": list(INPUTS),
         "outputs": {x: _shape(shape) for x, shape in source.outputs.items()},
         "max_seq_length": source.max_seq_length,
@@ -55,7 +57,7 @@ def write_description(folder, source, options, name, check, weights, tokenizer):
             if path.is_file() and path.name != EXPORT_FILE
         },
     }
-    files.write_json(folder / EXPORT_FILE, about)
+    files.write_json(folder / EXPORT_FILE, values)
 
 
 def size_mb(folder):

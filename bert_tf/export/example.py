@@ -61,7 +61,8 @@ def _openvino(source, length):
     return [
         *_imports(source, "openvino"),
         *_tokens(source, length),
-        'model = openvino.Core().compile_model("model.xml", "CPU")',
+        'settings = {"INFERENCE_PRECISION_HINT": "f32"}  # else bfloat16 where it can',
+        'model = openvino.Core().compile_model("model.xml", "CPU", settings)',
         f'print(model({_arrays("int64")})["{source.main_output}"])',
     ]
 

@@ -4,7 +4,6 @@ import importlib.util
 
 import numpy as np
 
-from bert_tf.export import onnx_model
 from bert_tf.serving.session import inference_session
 
 SHOWN = 3
@@ -35,6 +34,8 @@ def worst(source, inputs, keep=(), count=SHOWN):
 def _products(source, inputs, keep):
     """{scope: (what its last product multiplies, float32 [rows, units]; the weights)}."""
     from onnx import helper
+
+    from bert_tf.export import onnx_model
 
     model = onnx_model.graph_of(source)
     scopes = set(onnx_model.quantized_scopes(source, keep))

@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 
 from bert_tf.export.onnx_bert import DEFAULT_OPSET, BertGraph
+from bert_tf.export.onnx_smoothing import smooth
 from bert_tf.packages import require
 from bert_tf.serving.session import inference_session
 
@@ -29,9 +30,14 @@ def write(source, folder, options):
     require("onnx", f"--format={options.format}")
     path = pathlib.Path(folder) / FILE
     model = graph_of(source, options.opset, options.embedding_precision)
-    path.write_bytes(model.SerializeToString())
     if options.precision == "int8":
-        quantize(path, scopes=quantized_scopes(source, options.keep))
+        require("onnxruntime", "--precision=int8")
+        products = kernel_nodes(model, quantized_scopes(source, options.keep))
+        smooth(model, products, source)
+        path.write_bytes(model.SerializeToString())
+        quantize(path, products)
+    else:
+        path.write_bytes(model.SerializeToString())
 
 
 def graph_of(source, opset=DEFAULT_OPSET, embedding_precision="float32"):
@@ -61,23 +67,23 @@ def quantized_scopes(source, keep):
     return [scope for scope in source.kernel_scopes if scope not in keep]
 
 
-def quantize(path, scopes):
-    """Makes the kernels of `scopes` int8 in place, by ONNX Runtime's own tool.
+def quantize(path, products):
+    """Makes the kernels of products int8 in place, by ONNX Runtime's own tool.
 
     One scale for each column of a weight. Weights have 7 bits: with 8, processors without VNNI
     overflow, and the file would compute other things there than where it was checked.
 
     Args:
       path: of the model.
-      scopes: of the kernels, as Google names them.
+      products: names (list) of their nodes.
     """
-    require("onnxruntime", "--precision=int8")
-    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    nodes = kernel_nodes(onnx.load(path), scopes)
-    nodes += [f"{name}_MatMul" for name in nodes]  # what the tool calls the product of a Gemm
-    with _without_advice():
+    nodes = [
+        *products,
+        *(f"{name}_MatMul" for name in products),
+    ]  # what the tool calls the product of a Gemm
+    with without_advice():
         quantize_dynamic(
             path,
             path,
@@ -91,8 +97,8 @@ def quantize(path, scopes):
 
 
 @contextlib.contextmanager
-def _without_advice():
-    """Context: the tool does not ask for a pre-processing that this graph has no need of."""
+def without_advice():
+    """Context: a tool keeps to itself what it would rather have, and what it leaves as it is."""
     logging.disable(logging.WARNING)
     try:
         yield

@@ -18,7 +18,8 @@ def write(source, folder, options):
       source: `ExportSource`.
       folder: where to (`pathlib.Path`).
       options: as those of `onnx_model.write`; `precision` is float32, float16 (stored so) or int8
-        (weights by column, computing in float32; needs nncf).
+        (weights by column; needs nncf). `calibration` holds rows {input: int64 [1, length]}: int8
+        kernels then have int8 inputs, too, in the ranges found on these rows; empty, they have not.
 
     Raises:
       UserError: openvino, or for int8 nncf, is not installed, or the opset is not one it reads.
@@ -34,24 +35,59 @@ def write(source, folder, options):
         path.write_bytes(graph.SerializeToString())
         model = openvino.convert_model(path)
         if options.precision == "int8":
-            model = _compressed(model, graph, source, options)
+            scopes = onnx_model.quantized_scopes(source, options.keep)
+            products = set(onnx_model.kernel_nodes(graph, scopes))
+            rows = options.calibration
+            model = _calibrated(model, products, rows) if rows else _compressed(model, products)
         half = options.precision == "float16"
         openvino.save_model(model, pathlib.Path(folder) / FILE, compress_to_fp16=half)
 
 
-def _compressed(model, graph, source, options):
-    """The model with int8 weights."""
+def _compressed(model, products):
+    """The model with int8 weights in these products of the ONNX graph."""
     import nncf
 
-    scopes = onnx_model.quantized_scopes(source, options.keep)
-    wanted = set(onnx_model.kernel_nodes(graph, scopes))
-    others = [x.get_friendly_name() for x in model.get_ops() if x.get_type_name() == "MatMul"]
-    others = [x for x in others if x.removesuffix("/WithoutBiases") not in wanted]  # of a Gemm
-    return nncf.compress_weights(
-        model,
-        mode=nncf.CompressWeightsMode.INT8_SYM,
-        ignored_scope=nncf.IgnoredScope(names=others),
-    )
+    # The tables' precision is a flag of its own.
+    weighted = ("MatMul", "Gather")
+    others = [x for x in _others(model, products) if x.get_type_name() in weighted]
+    with onnx_model.without_advice():
+        return nncf.compress_weights(
+            model,
+            mode=nncf.CompressWeightsMode.INT8_SYM,
+            ignored_scope=nncf.IgnoredScope(names=[x.get_friendly_name() for x in others]),
+        )
+
+
+def _calibrated(model, products, rows):
+    """The model with int8 weights and inputs in these products of the ONNX graph.
+
+    Weights have 7 bits, for the reason that `onnx_model.quantize` gives.
+    """
+    import nncf
+
+    others = _others(model, products)
+    settings = nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE)
+    with onnx_model.without_advice():
+        return nncf.quantize(
+            model,
+            nncf.Dataset(rows),
+            preset=nncf.QuantizationPreset.MIXED,
+            model_type=nncf.ModelType.TRANSFORMER,
+            subset_size=len(rows),
+            ignored_scope=nncf.IgnoredScope(names=[x.get_friendly_name() for x in others]),
+            advanced_parameters=settings,
+        )
+
+
+def _others(model, products):
+    """The operations (list) of an OpenVINO model but these products, constants and ends."""
+
+    def is_other(node):
+        name = node.get_friendly_name().removesuffix("/WithoutBiases")  # of a Gemm
+        return node.get_type_name() != "MatMul" or name not in products
+
+    ends = ("Constant", "Parameter", "Result")
+    return [x for x in model.get_ops() if is_other(x) and x.get_type_name() not in ends]
 
 
 def runner(folder, threads=None):

@@ -1,6 +1,8 @@
 """Flags of export_model.py (no TensorFlow)."""
 
 import dataclasses
+import pathlib
+import re
 import typing
 
 from bert_tf import files
@@ -57,9 +59,20 @@ def parse_lengths(text, name="lengths"):
     if text == "dynamic":
         return ()
     parts = text.split(",")
-    valid = all(part.strip().isdecimal() and int(part) >= 1 for part in parts)
+    valid = all(re.fullmatch(r" *[1-9][0-9]{0,5} *", part) for part in parts)
     require(name, text, valid, "dynamic, or lengths in tokens such as 32,128")
     return tuple(sorted({int(part) for part in parts}))
+
+
+def parse_keep(text, name="keep"):
+    """Returns the beginnings (list) of kernels' names in a list.
+
+    Raises:
+      UserError: there is none.
+    """
+    begins = [x.strip() for x in (text or "").split(",") if x.strip()]
+    require(name, text, text is None or begins, "a list of beginnings of kernels' names")
+    return begins
 
 
 def _with(*formats):
@@ -114,6 +127,21 @@ class ExportOptions(TaskOptions, CheckpointOptions):
         _FORM,
         needs=_INT8,
     )
+    max_seq_length: int | None = option(
+        None,
+        "Longest input in tokens; longer texts are cut. Default: as fine-tuned, else as many as the"
+        " model has positions.",
+        _FORM,
+        valid=at_least(3),
+    )
+    calibration_examples: int | None = option(
+        None,
+        "openvino int8: calibrate activations on this many training rows, drawn at random, which"
+        " then are int8, too; other formats are written as without.",
+        _FORM,
+        valid=at_least(1),
+        needs=(_with("openvino"), _INT8, _ROWS),
+    )
     opset: int = option(
         20, "Version of ONNX's operators.", _FORM, valid=at_least(1), needs=_with(*_ONNX)
     )
@@ -145,7 +173,12 @@ class ExportOptions(TaskOptions, CheckpointOptions):
         valid=above(0),
         needs=(_ROWS, _REDUCED),
     )
-    seed: int = option(42, "Seed of the rows or random tokens of the check.", _CHECK, valid=SEED)
+    seed: int = option(
+        42,
+        "Seed of the rows or random tokens of the check, and of the rows of a calibration.",
+        _CHECK,
+        valid=SEED,
+    )
     output_dir: str | None = option(
         None,
         "Folder of the artefact: new, empty, or an earlier export. Several formats each take a"
@@ -158,6 +191,13 @@ class ExportOptions(TaskOptions, CheckpointOptions):
     def formats(self):
         """The formats, in the order given."""
         return parse_formats(self.format)
+
+    @property
+    def folders(self):
+        """{format: its folder (`pathlib.Path`)}."""
+        output = pathlib.Path(self.output_dir)
+        several = len(self.formats) > 1
+        return {name: output / name if several else output for name in self.formats}
 
     @property
     def fixed_lengths(self):
@@ -183,8 +223,11 @@ class ExportOptions(TaskOptions, CheckpointOptions):
     def check(self):
         """Raises `UserError` for flags that are wrong, alone or together."""
         check_table(self)
+        parse_keep(self.keep)
         self.check_model("the model to export")
-        files.refuse_same_folder("output_dir", self.output_dir, self.model_dir or self.checkpoint)
+        given = self.model_dir or self.checkpoint
+        for folder in self.folders.values():
+            files.refuse_same_folder("output_dir", folder, given)
         refuse_if(
             self.fixed_lengths and self.formats != ["litert"],
             f"--lengths={self.lengths}: inputs of litert alone are padded to them: export it by a"

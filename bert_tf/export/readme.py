@@ -14,7 +14,7 @@ _STAYS = {
 _CUT_AS_IN_TRAINING = ("onnx", "savedmodel")  # the tokenizers of others have no head_tail
 
 
-def text(source, options, name, check):
+def text(source, options, name, check, calibrated=0):
     """Returns the text of README.md.
 
     Args:
@@ -22,11 +22,12 @@ def text(source, options, name, check):
       options: `ExportOptions`.
       name: the format.
       check: `Check`.
+      calibrated: training rows that its activations were calibrated on, 0 if they are not int8.
     """
     length = options.fixed_lengths[-1] if options.fixed_lengths else None
     return f"""# {pathlib.Path(source.model.path or "model").name} as {name}
 
-{_about(source, options)} `export.json` says from which weights; written by bert-tf {__version__}.
+{_about(source, options, calibrated)}
 Checked on {check.sentence()}.
 
 {_inputs(source, name)}
@@ -37,11 +38,13 @@ Checked on {check.sentence()}.
 """
 
 
-def _about(source, options):
+def _about(source, options, calibrated):
     what = f"{source.kind.replace('_', ' ').capitalize()}, {options.precision}"
-    return (
-        f"{what}, labels {', '.join(map(_code, source.labels))}." if source.labels else f"{what}."
-    )
+    if calibrated:
+        what += f" with activations calibrated on {calibrated} training rows"
+    if source.labels:
+        what += f", labels {', '.join(map(_code, source.labels))}"
+    return f"{what}. `export.json` says from which weights; written by bert-tf {__version__}."
 
 
 def _inputs(source, name):

@@ -8,14 +8,15 @@ from bert_tf.checkpoints import head_matching, names
 from bert_tf.checkpoints.head import describe
 from bert_tf.checkpoints.model_folder import LoadedModel, require_pooler
 from bert_tf.checkpoints.model_tokenizer import settings_of
+from bert_tf.checkpoints.tokenizer_files import with_defaults
 from bert_tf.data.tasks import get_task
 from bert_tf.encoder import kernels
 from bert_tf.errors import UserError
 from bert_tf.task_names import canonical_name
+from bert_tf.tokenization.tokenizer import TRUNCATIONS
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 """The inputs of every artefact, integers [batch, length], under Hugging Face's names."""
-DEFAULT_LENGTH = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ class ExportSource:
       labels: names (list) of the outputs of `classification` in their order, numbers where nothing
         names them; else None.
       pairs: whether it was fine-tuned on pairs of texts; None if nothing says so.
-      max_seq_length: longest input, as the model was fine-tuned.
+      max_seq_length: longest input, as the model was fine-tuned, else all its positions.
       truncation: `head`, `tail` or `head_tail`, what stays of longer texts.
     """
 
@@ -82,8 +83,8 @@ class ExportSource:
 
     @property
     def tokenizer_settings(self):
-        """{name: value} of the tokenizer's settings, see `settings_of`."""
-        return settings_of(self.model)
+        """{name: bool} of all settings of the tokenizer, see `settings_of`."""
+        return with_defaults(settings_of(self.model))
 
 
 def of(model):
@@ -104,16 +105,21 @@ def of(model):
             f"{model.source}: has {head.fault}: classifiers of sentences are exported, regressions,"
             " masked language models and encoders"
         )
-    task = model.task or {}
+    task, longest = model.task or {}, model.config.max_position_embeddings
+    length, truncation = task.get("max_seq_length", longest), task.get("truncation", "head")
+    if type(length) is not int or length < 3 or truncation not in TRUNCATIONS:
+        raise UserError(
+            f"{model.source}: task.json has max_seq_length {length!r} and truncation"
+            f" {truncation!r}, expected a number of tokens from 3 and one of"
+            f" {', '.join(TRUNCATIONS)}: correct it"
+        )
     return ExportSource(
         model=model,
         kind=_kind(model, head),
         labels=None if head is None or head.regression else _labels(head),
         pairs=_takes_pairs(task),
-        max_seq_length=min(
-            task.get("max_seq_length", DEFAULT_LENGTH), model.config.max_position_embeddings
-        ),
-        truncation=task.get("truncation", "head"),
+        max_seq_length=min(length, longest),
+        truncation=truncation,
     )
 
 

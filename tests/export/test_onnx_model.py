@@ -18,6 +18,7 @@ FLAGS = {
     "embedding_precision": "float32",
     "keep": (),
     "opset": 20,
+    "calibration": (),
 }
 
 

@@ -1,7 +1,6 @@
 """Serving needs numpy, onnxruntime and tokenizers, nothing else."""
 
 import pathlib
-import shutil
 import subprocess
 import sys
 
@@ -9,6 +8,7 @@ import pytest
 
 from bert_tf.serving import Classifier
 from tests import tiny
+from tests.serving.environment import without_tensorflow
 
 TEXTS = ["good film", "", "深度 bad", "good " * 200]
 CLASSIFY = """
@@ -71,29 +71,12 @@ def test_the_package_alone_loads_no_runtime():
 @pytest.mark.slow
 def test_in_an_environment_without_tensorflow(classifier_folder, tmp_path):
     """Needs the package index."""
-    source = tmp_path / "source"
-    shutil.copytree(
-        tiny.ROOT, source, ignore=shutil.ignore_patterns(".*", "*.egg-info", "__pycache__")
-    )
-    python = str(tmp_path / "venv" / "bin" / "python")
-    environment = {k: v for k, v in tiny.environment().items() if k != "PYTHONPATH"}
-
-    def run(*command, **arguments):
-        return subprocess.run(
-            command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True,
-            timeout=600, **arguments,
-        ).stdout  # fmt: skip
-
-    run(sys.executable, "-m", "venv", tmp_path / "venv")
-    run(python, "-m", "pip", "install", "--quiet", "numpy", "onnxruntime", "tokenizers")
-    run(python, "-m", "pip", "install", "--quiet", "--no-deps", source)
-    installed = run(python, "-m", "pip", "list").lower()
-    assert "tensorflow" not in installed
-    found = run(python, "-c", CLASSIFY, classifier_folder, *TEXTS)
+    run = without_tensorflow(tmp_path)
+    found = run("-c", CLASSIFY, classifier_folder, *TEXTS)
     assert found.strip() == expected(classifier_folder)
-    run(python, "-m", "pip", "install", "--quiet", "absl-py")  # of the command line
+    run("-m", "pip", "install", "--quiet", "absl-py")  # of the command line
     lines = "".join(f"{text}\n" for text in TEXTS)
-    found = run(python, "-m", "bert_tf.serving", f"--model_dir={classifier_folder}", input=lines)
+    found = run("-m", "bert_tf.serving", f"--model_dir={classifier_folder}", input=lines)
     assert len(found.splitlines()) == len(TEXTS)
-    where = run(python, "-c", "import bert_tf; print(bert_tf.__file__)").strip()
+    where = run("-c", "import bert_tf; print(bert_tf.__file__)").strip()
     assert pathlib.Path(where).is_relative_to(tmp_path / "venv")

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import tempfile
 import threading
 
@@ -69,6 +70,19 @@ def write_text(path, text):
         f.write(text)
         f.flush()
         os.fsync(f.fileno())
+
+
+def table_row(cells):
+    """Returns a line (str) of a tab-separated table.
+
+    Cells with a tab, a quote or a line end are quoted as in a CSV file.
+    """
+    return "\t".join(map(_cell, cells)) + "\n"
+
+
+def _cell(value):
+    text = str(value)
+    return f'"{text.replace(chr(34), 2 * chr(34))}"' if re.search('[\t\r\n"]', text) else text
 
 
 def write_json(path, value):

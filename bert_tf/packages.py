@@ -28,16 +28,18 @@ def require_tf_models(feature):
         )
 
 
-def require(module, feature, extra=None):
+def require(module, feature, extra=None, install=None):
     """Raises `UserError` unless a module of an extra is installed; it is not imported.
 
     Args:
       module: its name, one of `EXTRAS`.
       feature: what needs it, the beginning of the message, such as a flag with its value.
       extra: the one to install; that of the module if None.
+      install: what to give pip in place of an extra.
     """
     if importlib.util.find_spec(module) is None:
+        install = install or f"'bert-tf[{extra or EXTRAS[module]}]'"
         raise UserError(
-            f"{feature} needs {module.replace('_', '-')}, which is not installed: pip install"
-            f" 'bert-tf[{extra or EXTRAS[module]}]'"
+            f"{feature} needs {module.replace('_', '-')}, which is not installed:"
+            f" pip install {install}"
         )

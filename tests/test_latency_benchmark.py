@@ -7,8 +7,12 @@ import sys
 import numpy as np
 import pytest
 
+from benchmarks.latency.artefact import Artefact
+from benchmarks.latency.worker import Model, Setup
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
+from bert_tf.errors import UserError
 from tests import tiny
+from tests.export import models
 
 SCOPE = "bert/encoder/layer_0/intermediate/dense"
 
@@ -69,6 +73,14 @@ def test_compares_folders(folders, tmp_path):
         (["--models=dense"], "--models: expected NAME=FOLDER, found 'dense'"),
         (["--models=a=x,a=y"], "the name 'a' comes twice"),
         (["--models=a=x", "--batches=0"], "--batches: expected integers of 1 or more, found '0'"),
+        (
+            ["--models=a=x", "--precision=bfloat16", "--runtime=tensorflow,litert"],
+            "--precision=bfloat16: is for --runtime=tensorflow, without effect on litert",
+        ),
+        (
+            ["--models=a=x", "--xla", "--runtime=savedmodel"],
+            "--xla: is for --runtime=tensorflow, without effect on savedmodel",
+        ),
     ],
 )
 def test_bad_flags(flags, said):
@@ -96,6 +108,28 @@ def test_every_runtime_runs_every_model(folders):
     names = [f"{x} {y}" for y in ("onnxruntime", "onnxruntime-int8") for x in ("dense", "small")]
     for name in ["dense tensorflow", "small tensorflow", *names]:
         assert f"| 2 x 4 | {name} |" in done.stdout
+
+
+def save(folder, **changes):
+    one = models.make(**changes)
+    task = one.model.task if "output_bias" in one.arrays else None
+    return save_model_folder(folder, one.config, one.arrays, task=task)
+
+
+@pytest.mark.parametrize("kind", models.HEADS)
+def test_runtimes_compute_the_same(tmp_path, kind):
+    pytest.importorskip("onnxruntime")
+    folder, case = save(tmp_path / "model", head=kind), (2, 4)
+    setup = Setup((case,), "float32", 0, False, 42)
+    both = Model(setup, folder), Artefact(setup, folder, "onnxruntime")
+    assert both[0].description["outputs"] == both[1].description["outputs"]
+    np.testing.assert_allclose(*(one.calls[case]() for one in both), atol=1e-4)
+
+
+def test_first_tokens_are_tensorflows_alone(tmp_path):
+    folder = save(tmp_path / "model", head="encoder", pooler=False)
+    with pytest.raises(UserError, match="neither classifier nor pooler: only --runtime=tensorflow"):
+        Artefact(Setup(((2, 4),), "float32", 0, False, 42), folder, "onnxruntime")
 
 
 @pytest.mark.parametrize("runtime", ["onnx", "tensorflow-int8", "tensorflow,"])

@@ -4,7 +4,7 @@
 
 Every model is a process that stays alive and runs only when it is asked to, in turn, so slow
 spells of the machine hit all of them; ratios are medians over the rounds. What runs is what a user
-serves: the logits of a classifier (else the pooled output) of a batch of fixed shape, by a traced
+serves: the logits of a classifier, else the pooled output, of a batch of fixed shape, by a traced
 function, or by what export_model.py writes for another --runtime. Tokens are random, without
 padding. Memory is what the process grew by from reading the model to the last call.
 """
@@ -20,7 +20,7 @@ from absl import app, flags
 import bert_tf  # noqa: F401
 from benchmarks import environment
 from benchmarks.latency import report
-from benchmarks.latency.artefact import check_runtime
+from benchmarks.latency.artefact import check_runtime, check_settings
 from benchmarks.latency.worker import Setup, serve
 from benchmarks.worker import Worker
 from bert_tf.errors import UserError
@@ -35,9 +35,11 @@ flags.DEFINE_list(
 )
 flags.DEFINE_list("batches", ["1", "8", "32"], "Batch sizes.")
 flags.DEFINE_list("lengths", ["32", "128"], "Sequence lengths in tokens.")
-flags.DEFINE_enum("precision", "float32", ["float32", "bfloat16", "float16"], "To compute in.")
+flags.DEFINE_enum(
+    "precision", "float32", ["float32", "bfloat16", "float16"], "TensorFlow computes in it."
+)
 flags.DEFINE_integer("threads", 0, "Threads of each model; 0: TensorFlow's choice.", lower_bound=0)
-flags.DEFINE_bool("xla", False, "Compile the functions with XLA.")
+flags.DEFINE_bool("xla", False, "Compile TensorFlow's functions with XLA.")
 flags.DEFINE_integer("rounds", 10, "Rounds in which every model has one turn.", lower_bound=1)
 flags.DEFINE_float("turn_seconds", 0.5, "Length of a turn; at least one call.", lower_bound=0)
 flags.DEFINE_integer("seed", 42, "Seed of the tokens.")
@@ -154,6 +156,7 @@ def main(argv):
         models, runtimes = parse_models(FLAGS.models), list(dict.fromkeys(FLAGS.runtime))
         for runtime in runtimes:
             check_runtime(runtime)
+        check_settings(runtimes, FLAGS.precision, FLAGS.xla)
         sizes, latency = compare(models, runtimes, setup, FLAGS.rounds, FLAGS.turn_seconds)
     except UserError as e:
         sys.exit(f"error: {e}")

@@ -1,5 +1,6 @@
 """One model of benchmarks.latency on another runtime than TensorFlow: exported first, then run."""
 
+import dataclasses
 import importlib
 import pathlib
 import tempfile
@@ -32,23 +33,66 @@ def check_runtime(name):
         )
 
 
+def check_settings(runtimes, precision, xla):
+    """Raises `UserError` for settings of TensorFlow's that other runtimes would run without."""
+    from bert_tf.errors import UserError
+
+    others = [name for name in runtimes if name != "tensorflow"]
+    given = f"--precision={precision}" if precision != "float32" else "--xla" if xla else None
+    if others and given:
+        raise UserError(
+            f"{given}: is for --runtime=tensorflow, without effect on {', '.join(others)}: measure"
+            " them by a command of their own"
+        )
+
+
+def _served(model):
+    """The `ExportSource` that computes what `worker.Model` does of a `LoadedModel`.
+
+    That is the pooled output where there is no classifier. An exported encoder gives the vectors of
+    all tokens, which is more work: here it gets the identity as a classifier, next to none.
+
+    Raises:
+      UserError: there is no pooler either.
+    """
+    from bert_tf.errors import UserError
+    from bert_tf.export import source
+
+    found = source.of(model)
+    if found.kind in ("classification", "regression"):
+        return found
+    if not found.has_pooler:
+        raise UserError(
+            f"{model.source}: has neither classifier nor pooler: only --runtime=tensorflow computes"
+            " its first tokens alone"
+        )
+    hidden = model.config.hidden_size
+    arrays = {name: x for name, x in model.arrays.items() if name.startswith("bert/")}
+    arrays["output_weights"] = np.eye(hidden, dtype=np.float32)
+    arrays["output_bias"] = np.zeros(hidden, np.float32)
+    task = {"labels": [str(i) for i in range(hidden)]}
+    return source.of(dataclasses.replace(model, arrays=arrays, task=task))
+
+
 class Artefact(worker.Timed):
     """A model folder exported for a runtime.
 
     Attributes:
-      description: dict of `worker.describe`; `bytes` are those of the artefact.
+      description: dict of `worker.describe`; `bytes` are those of the artefact's files of the
+        model, without a tokenizer's.
       memory_before: peak memory of the process in bytes before the runtime read it.
     """
 
     def __init__(self, setup, folder, runtime):
         from bert_tf.checkpoints.model_folder import load_model
-        from bert_tf.export import source
+        from bert_tf.export import artefact, source
 
         super().__init__()
         int8 = runtime.endswith(_INT8)
         module = RUNTIMES[runtime.removesuffix(_INT8)]
         module = importlib.import_module(f"bert_tf.export.{module}")
-        model = source.of(load_model(folder))
+        loaded = load_model(folder)
+        model = _served(loaded)
         options = types.SimpleNamespace(
             format=runtime,
             precision="int8" if int8 else "float32",
@@ -61,13 +105,12 @@ class Artefact(worker.Timed):
         with tempfile.TemporaryDirectory() as written:
             path = pathlib.Path(written)
             module.write(model, path, options)
-            size = sum(x.stat().st_size for x in path.rglob("*") if x.is_file())
             self.memory_before = worker.peak_memory()
             run = module.runner(path, setup.threads or None)
             self.description = {
-                **worker.describe(model.model, folder, setup.cases),
-                "bytes": size,
-                "outputs": model.main_output,
+                **worker.describe(loaded, folder, setup.cases),
+                "bytes": round(1e6 * artefact.size_mb(path)),
+                "outputs": "logits" if "output_weights" in loaded.arrays else "pooled outputs",
             }
             for case in setup.cases:
                 inputs = worker.random_inputs(model.config, *case, setup.seed)

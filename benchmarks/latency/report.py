@@ -8,6 +8,9 @@ _DPI = 120
 def size_table(sizes):
     """Markdown: what needs no clock, with shares of the first model's.
 
+    "model files" are the checkpoint's, or what was exported for another runtime; never the
+    tokenizer's, which weigh the same everywhere.
+
     Args:
       sizes: {name: dict of `worker.describe`, and `memory` in bytes}.
     """
@@ -15,7 +18,7 @@ def size_table(sizes):
     lengths = list(first["flops"])
     flops = "".join(f" | kernel GFLOP per example of {length}" for length in lengths)
     lines = [
-        f"| model | checkpoint | parameters | encoder kernel parameters{flops} | memory |",
+        f"| model | model files | parameters | encoder kernel parameters{flops} | memory |",
         "|---" * (5 + len(lengths)) + "|",
     ]
     for name, size in sizes.items():

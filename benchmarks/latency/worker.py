@@ -55,10 +55,14 @@ def _read(setup, folder, runtime):
 
 
 class Timed:
-    """Functions of no argument, one for each case, called for a while when asked to."""
+    """Functions of no argument, one for each case, called for a while when asked to.
+
+    Attributes:
+      calls: {case: function}, each returns the outputs.
+    """
 
     def __init__(self):
-        self._calls = {}
+        self.calls = {}
 
     def prepare(self, case, call):
         """Takes the function of `case`; it is warm afterwards.
@@ -66,7 +70,7 @@ class Timed:
         Raises:
           RuntimeError: its outputs are not finite.
         """
-        self._calls[case] = call
+        self.calls[case] = call
         for _ in range(_WARM_UP_CALLS):
             outputs = call()
         if not np.isfinite(outputs).all():
@@ -74,7 +78,7 @@ class Timed:
 
     def run(self, case, seconds):
         """Calls the function of `case` for about `seconds`; returns the seconds of each call."""
-        call, taken = self._calls[case], []
+        call, taken = self.calls[case], []
         end = time.perf_counter() + seconds
         while not taken or time.perf_counter() < end:
             start = time.perf_counter()

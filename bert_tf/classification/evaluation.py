@@ -1,7 +1,6 @@
 """Evaluation and prediction: over all examples, in batches of similar length."""
 
 import dataclasses
-import re
 import time
 from typing import Any
 
@@ -222,12 +221,6 @@ def write_predictions(output_dir, logits, task, split="test", first=True, number
     header, columns = ["index", "prediction"], [range(len(names)), names]
     if numbers is not None:
         header, columns = [*header, "line"], [numbers.ids, names, numbers.lines]
-    table = [header, *zip(*columns, strict=True)]
-    lines = ["\t".join(map(_cell, row)) + "\n" for row in table]
+    lines = map(files.table_row, [header, *zip(*columns, strict=True)])
     files.write_text(output_dir / f"test_results{suffix}.tsv", "".join(row + "\n" for row in rows))
     files.write_text(output_dir / f"test_results_labels{suffix}.tsv", "".join(lines))
-
-
-def _cell(value):
-    text = str(value)
-    return f'"{text.replace(chr(34), 2 * chr(34))}"' if re.search('[\t\r\n"]', text) else text

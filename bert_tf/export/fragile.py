@@ -4,6 +4,8 @@ import importlib.util
 
 import numpy as np
 
+from bert_tf.serving.session import inference_session
+
 SHOWN = 3
 
 
@@ -31,7 +33,6 @@ def worst(source, inputs, keep=(), count=SHOWN):
 
 def _products(source, inputs, keep):
     """{scope: (what its last product multiplies, float32 [rows, units]; the weights)}."""
-    import onnxruntime
     from onnx import helper
 
     from bert_tf.export import onnx_model
@@ -46,9 +47,7 @@ def _products(source, inputs, keep):
     }
     for name in {x for x, _ in found.values()} - {x.name for x in model.graph.output}:
         model.graph.output.append(helper.make_empty_tensor_value_info(name))
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
+    session = inference_session(model.SerializeToString())
     names = sorted({x for x, _ in found.values()})
     values = dict(zip(names, session.run(names, inputs), strict=True))
     return {scope: (values[x], _array(weights[kernel])) for scope, (x, kernel) in found.items()}

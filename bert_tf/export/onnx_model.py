@@ -9,6 +9,7 @@ import numpy as np
 from bert_tf.export.onnx_bert import DEFAULT_OPSET, BertGraph
 from bert_tf.export.onnx_smoothing import smooth
 from bert_tf.packages import require
+from bert_tf.serving.session import inference_session
 
 FILE = "model.onnx"
 
@@ -127,14 +128,7 @@ def runner(folder, threads=None):
       UserError: onnxruntime is not installed.
     """
     require("onnxruntime", "--format=onnx")
-    import onnxruntime
-
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads or 0
-    settings.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        str(pathlib.Path(folder) / FILE), settings, providers=["CPUExecutionProvider"]
-    )
+    session = inference_session(str(pathlib.Path(folder) / FILE), threads)
     names = [output.name for output in session.get_outputs()]
 
     def run(inputs):

@@ -24,7 +24,7 @@ class Artefact:
       folder: where its files are (`pathlib.Path`).
       kind: `classification`, `regression` or `encoder`.
       labels: list of str, the names of the outputs of a classification in their order, else None.
-      pairs: whether it was fine-tuned on pairs of texts.
+      pairs: whether it was fine-tuned on pairs of texts; None if nothing says so.
       max_seq_length: longest input in tokens, special ones included.
       truncation: what stays of a longer single text: `head`, `tail` or `head_tail`.
     """
@@ -32,7 +32,7 @@ class Artefact:
     folder: pathlib.Path
     kind: str
     labels: list | None
-    pairs: bool
+    pairs: bool | None
     max_seq_length: int
     truncation: str
 
@@ -74,7 +74,7 @@ def read(path, verify=True):
         folder=folder,
         kind=values["kind"],
         labels=_labels(about, values),
-        pairs=bool(values.get("pairs", False)),
+        pairs=_checked(about, values, "pairs", _is_truth, "true, false or null"),
         max_seq_length=_checked(about, values, "max_seq_length", _is_length, "a number above 1"),
         truncation=_checked(
             about, values, "truncation", TRUNCATIONS.__contains__, " or ".join(TRUNCATIONS)
@@ -98,11 +98,16 @@ def _find(path):
 def _labels(about, values):
     if values["kind"] != "classification":
         return None
-    return _checked(about, values, "labels", _is_labels, "a list of strings")
+    return _checked(about, values, "labels", _is_labels, "a list of different strings")
 
 
 def _is_labels(value):
-    return isinstance(value, list) and bool(value) and all(isinstance(x, str) for x in value)
+    texts = isinstance(value, list) and bool(value) and all(isinstance(x, str) for x in value)
+    return texts and len(set(value)) == len(value)
+
+
+def _is_truth(value):
+    return value is None or isinstance(value, bool)
 
 
 def _is_length(value):

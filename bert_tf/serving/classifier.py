@@ -43,7 +43,9 @@ class Classifier:
 
     Args:
       folder: the exported folder.
-      threads: of one run of the model; None takes all cores.
+      threads: of one run of the model; None takes all cores. With 1 texts are cut into tokens by
+        that one as well; else by the threads of tokenizers, so many as the environment variable
+        RAYON_NUM_THREADS says, or one for each core.
       batch_size: rows in one run of the model.
       verify: whether model and tokenizer must be the files that were exported, by their digests;
         False saves reading them twice.
@@ -52,8 +54,8 @@ class Classifier:
       artefact: `Artefact`, what export.json says.
 
     Raises:
-      UserError: the folder is no export that can be run here, a file of it was changed, or
-        onnxruntime or tokenizers is not installed.
+      UserError: the folder is no export that can be run here, a file of it was changed, its labels
+        are not those of the model's outputs, or onnxruntime or tokenizers is not installed.
 
     Example:
       >>> classify = Classifier("exported", threads=2)
@@ -66,8 +68,12 @@ class Classifier:
                 raise UserError(f"{name}={value}: expected 1 or more")
         self.artefact = artefact_lib.read(folder, verify)
         self._session = Session(self.artefact.model_file, threads)
+        _check_outputs(self.artefact, self._session.outputs)
         self._encoder = TextEncoder(
-            self.artefact.tokenizer_file, self.artefact.max_seq_length, self.artefact.truncation
+            self.artefact.tokenizer_file,
+            self.artefact.max_seq_length,
+            self.artefact.truncation,
+            threads,
         )
         self._batch_size = batch_size
 
@@ -141,6 +147,20 @@ class Classifier:
         labels = self.artefact.labels
         named = dict(zip(labels, values, strict=True))
         return Prediction(labels[best], values[best], named)
+
+
+def _check_outputs(artefact, found):
+    """Raises `UserError` unless the outputs {name: width} are those that export.json describes."""
+    if artefact.kind == "encoder":
+        good, expected = "sequence_output" in found, "sequence_output"
+    else:
+        width = len(artefact.labels or ["score"])
+        good, expected = found.get("logits") == width, f"logits of {width} (one for each label)"
+    if not good:
+        raise UserError(
+            f"{artefact.model_file}: gives {found}, expected {expected} by what export.json says:"
+            " export the model again"
+        )
 
 
 def _softmax(logits):

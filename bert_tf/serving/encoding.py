@@ -33,12 +33,13 @@ class TextEncoder:
       max_seq_length: longest row in tokens, special ones included.
       truncation: what stays of a longer single text: `head`, `tail` or `head_tail`. The longer one
         of a pair is cut at its end.
+      threads: 1 encodes texts one by one, in the caller's thread; else the library has its own.
 
     Raises:
       UserError: the file is no tokenizer of the library, or lacks a special token.
     """
 
-    def __init__(self, path, max_seq_length, truncation="head"):
+    def __init__(self, path, max_seq_length, truncation="head", threads=None):
         from tokenizers import Tokenizer
 
         try:
@@ -51,6 +52,7 @@ class TextEncoder:
         self._cls, self._sep, self._pad = special
         self._max_seq_length = max_seq_length
         self._truncation = truncation
+        self._alone = threads == 1
 
     def encode(self, texts):
         """Returns a list of `Row`.
@@ -85,6 +87,10 @@ class TextEncoder:
 
     def _pieces(self, texts):
         """Yields the ids of each text, without special tokens."""
+        if self._alone:  # a batch, even of one text, starts the library's threads
+            for text in texts:
+                yield self._tokenizer.encode(text, add_special_tokens=False).ids
+            return
         for start in range(0, len(texts), _AT_ONCE):
             part = texts[start : start + _AT_ONCE]
             for found in self._tokenizer.encode_batch_fast(part, add_special_tokens=False):

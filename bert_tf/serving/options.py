@@ -33,7 +33,8 @@ class PredictOptions:
     )
     pairs: bool | None = option(
         None,
-        "A line is two texts with a tab between them. Default: as the model was fine-tuned.",
+        "A line is two texts with a tab between them. Default: as the model was fine-tuned; where"
+        " nothing says how, a line with a tab is refused.",
         _TEXTS,
     )
     output_file: str | None = option(
@@ -42,7 +43,10 @@ class PredictOptions:
         _TEXTS,
     )
     threads: int | None = option(
-        None, "Threads of the runtime. Default: all cores.", _SPEED, valid=at_least(1)
+        None,
+        "Threads of the runtime; 1: of the tokenizer, too. Default: all cores.",
+        _SPEED,
+        valid=at_least(1),
     )
     batch_size: int = option(
         32, "Texts in one run of the model; those of one length go together.", _SPEED,

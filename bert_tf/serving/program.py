@@ -4,6 +4,7 @@ import codecs
 import contextlib
 import itertools
 import os
+import pathlib
 import sys
 
 from bert_tf import files
@@ -58,9 +59,18 @@ def main(options):
 
 def _check_paths(options):
     given, output = options.input_file, options.output_file
+    if output is None:
+        return
     refuse_if(
-        given and output and os.path.realpath(given) == os.path.realpath(output),
+        given and os.path.realpath(given) == os.path.realpath(output),
         f"--output_file={output}: is the input, which would be overwritten: name another file",
+    )
+    # A link is replaced itself: where it leads to does not matter, where it is does.
+    place, model = pathlib.Path(output).parent.resolve(), pathlib.Path(options.model_dir).resolve()
+    refuse_if(
+        place.is_relative_to(model),
+        f"--output_file={output}: is in --model_dir, whose files would be overwritten: name a file"
+        " in another folder",
     )
 
 
@@ -82,7 +92,7 @@ def _open_output(path, opened):
 
 
 def _rows(lines, name, pairs):
-    """Yields the text or the pair of each line."""
+    """Yields the text or the pair of each line; `pairs` is None where nothing says which."""
     for number in itertools.count(1):
         where = f"{name}:{number}"
         line = _read_line(lines, name, where)
@@ -96,6 +106,11 @@ def _rows(lines, name, pairs):
             raise UserError(
                 f"{where}: found byte 0x{line[e.start]:02x}, expected UTF-8 text"
             ) from e
+        if pairs is None and "\t" in text:
+            raise UserError(
+                f"{where}: holds a tab, and nothing says whether the model was fine-tuned on pairs:"
+                " give --pairs where a line is two texts, --nopairs where it is one"
+            )
         yield _pair(text, where) if pairs else text
 
 
@@ -113,7 +128,7 @@ def _pair(text, where):
     parts = text.split("\t")
     if len(parts) != 2:
         raise UserError(
-            f"{where}: found {len(parts) - 1} tabs, expected one, between two texts (--pairs=false"
+            f"{where}: found {len(parts) - 1} tabs, expected one, between two texts (--nopairs"
             " where a line is one text)"
         )
     return tuple(parts)
@@ -135,4 +150,4 @@ def _chunks(rows):
 def _line(found, kind):
     if kind == "regression":
         return f"{found.score:.8g}\n"
-    return f"{found.label}\t{found.probability:.8g}\n"
+    return files.table_row([found.label, f"{found.probability:.8g}"])

@@ -6,6 +6,7 @@ from bert_tf.errors import UserError
 from bert_tf.packages import require
 
 _PACKAGES = ("onnxruntime", "tokenizers")
+_INSTALL = "numpy onnxruntime tokenizers absl-py"  # bert-tf's extra brings TensorFlow along
 _ERRORS_ONLY = 3
 
 
@@ -19,7 +20,7 @@ def inference_session(model, threads=None):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = threads or 0
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
@@ -40,17 +41,9 @@ class Session:
 
     def __init__(self, path, threads=None):
         for package in _PACKAGES:
-            require(package, "bert_tf.serving")
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _ERRORS_ONLY
-        if threads is not None:
-            options.intra_op_num_threads = threads
+            require(package, "bert_tf.serving", _INSTALL)
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = inference_session(str(path), threads)
         except Exception as e:  # the library's errors have no common class but this
             reason = str(e).strip().split("\n")[0]
             raise UserError(f"{path}: ONNX Runtime cannot load it: {reason}") from e

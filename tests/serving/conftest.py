@@ -15,8 +15,8 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def classifier_folder(tmp_path_factory, model):
-    """An export of `model`."""
-    return exported.export(tmp_path_factory.mktemp("export") / "classifier", model)
+    """An export of `model`, fine-tuned on single texts."""
+    return exported.export(tmp_path_factory.mktemp("export") / "classifier", model, pairs=False)
 
 
 @pytest.fixture(scope="session")

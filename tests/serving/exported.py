@@ -28,6 +28,7 @@ def export(folder, model_dir, **changes):
         "format": "onnx",
         "kind": exported.kind,
         "labels": exported.labels,
+        "pairs": exported.pairs,
         "max_seq_length": exported.max_seq_length,
         "truncation": exported.truncation,
         "files": {x.name: {"sha256": artefact.sha256(x)} for x in folder.iterdir()},

@@ -145,7 +145,13 @@ def test_a_file_that_was_changed_is_refused_unless_asked_for(folder, name):
     [
         ({"format": "litert"}, r"the format is 'litert'.*--format=onnx"),
         ({"kind": "masked_lm"}, "the kind is 'masked_lm', expected one of classification"),
-        ({"labels": None}, "labels is None, expected a list of strings"),
+        ({"labels": None}, "labels is None, expected a list of different strings"),
+        ({"labels": ["a", "b", "a"]}, r"labels is \['a', 'b', 'a'\], expected a list of different"),
+        ({"labels": ["a", "b"]}, r"gives {'logits': 3}, expected logits of 2 \(one for each label"),
+        ({"labels": list("abcd")}, r"gives {'logits': 3}, expected logits of 4"),
+        ({"kind": "regression"}, r"gives {'logits': 3}, expected logits of 1"),
+        ({"kind": "encoder"}, r"gives {'logits': 3}, expected sequence_output"),
+        ({"pairs": "yes"}, "pairs is 'yes', expected true, false or null"),
         ({"max_seq_length": "128"}, "max_seq_length is '128'"),
         ({"truncation": ["head"]}, "truncation is .* expected head or tail or head_tail"),
         ({"files": None}, "is not the file that was exported"),
@@ -172,8 +178,10 @@ def test_missing_and_damaged_files_are_named(folder, tmp_path):
 @pytest.mark.parametrize("package", ["onnxruntime", "tokenizers"])
 def test_a_missing_package_is_named(classifier_folder, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(UserError, match=rf"needs {package}, which is not installed: pip install"):
+    with pytest.raises(UserError, match=f"needs {package}, which is not installed: ") as error:
         Classifier(classifier_folder)
+    light = "numpy onnxruntime tokenizers absl-py"  # the package's extra would bring TensorFlow
+    assert str(error.value).endswith(f"pip install {light}")
 
 
 def test_arguments_out_of_range(classifier_folder):

@@ -79,6 +79,12 @@ def test_a_batch_is_padded_as_the_tokenizer_pads(tokenizer, path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_one_thread_says_the_same(path, texts):
+    pairs = list(zip(texts, texts[::-1], strict=True))
+    many, one = TextEncoder(path, 16), TextEncoder(path, 16, threads=1)
+    assert one.encode([*texts, *pairs]) == many.encode([*texts, *pairs])
+
+
 def test_texts_and_pairs_may_be_mixed(path):
     encoder = TextEncoder(path, 16)
     mixed = encoder.encode(["a", ("b", "c"), ["d", ""], "e"])

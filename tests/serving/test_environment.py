@@ -39,8 +39,28 @@ def test_nothing_else_is_imported(classifier_folder):
     assert not [x for x in eval(foreign) if not x.startswith(("__editable__", "_distutils_hack"))]
 
 
+THREADS = """
+import os, sys
+from bert_tf.serving import Classifier
+classify = Classifier(sys.argv[1], threads=1)
+before = len(os.listdir("/proc/self/task"))
+classify(sys.argv[2:])
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads as Linux lists them")
+def test_one_thread_starts_no_other(classifier_folder):
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS, classifier_folder, *TEXTS],
+        capture_output=True, text=True, env=tiny.environment(), check=True,
+    )  # fmt: skip
+    assert done.stdout == "0\n"
+
+
 def test_the_package_alone_loads_no_runtime():
-    code = "import sys, bert_tf.serving; print({'onnxruntime', 'tokenizers'} & set(sys.modules))"
+    slow = "{'onnxruntime', 'tokenizers', 'tensorflow', 'tf_keras', 'sklearn', 'matplotlib'}"
+    code = f"import sys, bert_tf.serving; print({slow} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True, text=True, env=tiny.environment(), check=True,

@@ -1,6 +1,9 @@
 """predict.py reads lines and writes predictions, all of them or none."""
 
+import csv
 import io
+import os
+import shutil
 import subprocess
 import sys
 
@@ -86,6 +89,33 @@ def test_lines_are_pairs_where_the_model_was_fine_tuned_on_them(tmp_path, model)
     assert output.read_text() == expected(folder, ["good bad"])
 
 
+def test_a_tab_where_nothing_says_what_it_parts_is_refused(tmp_path, model):
+    folder = exported.export(tmp_path / "exported", model, pairs=None)
+    output = tmp_path / "out.tsv"
+    path = write(tmp_path, b"good\n")
+    predict(folder, input_file=path, output_file=output)
+    assert output.read_text() == expected(folder, ["good"])
+    path = write(tmp_path, b"good\ngood\tbad\n")
+    with pytest.raises(UserError, match=r"texts\.txt:2: holds a tab, .* --pairs .* --nopairs "):
+        predict(folder, input_file=path, output_file=output)
+    exported.change(folder, pairs=None)
+    predict(folder, input_file=path, output_file=output, pairs=False)
+    assert output.read_text() == expected(folder, ["good", "good bad"])
+
+
+def test_labels_are_cells_of_a_table(tmp_path, classifier_folder):
+    folder = shutil.copytree(classifier_folder, tmp_path / "exported")
+    labels = ["a\tb", 'c"d', "e\nf\r"]
+    exported.change(folder, labels=labels)
+    path = write(tmp_path, "".join(f"{text}\n" for text in TEXTS).encode())
+    predict(folder, input_file=path, output_file=tmp_path / "out.tsv")
+    with open(tmp_path / "out.tsv", encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file, delimiter="\t"))
+    found = Classifier(folder)(TEXTS)
+    assert rows == [[x.label, f"{x.probability:.8g}"] for x in found]
+    assert len({label for label, _ in rows}) > 1
+
+
 @pytest.mark.parametrize(
     ("content", "flags", "message"),
     [
@@ -120,6 +150,12 @@ def test_paths_that_cannot_be(tmp_path, classifier_folder, encoder_folder):
         predict(classifier_folder, input_file=tmp_path / "none")
     with pytest.raises(UserError, match=r"--output_file=.*is the input"):
         predict(classifier_folder, input_file=path, output_file=path)
+    before = {x.name: x.read_bytes() for x in classifier_folder.iterdir()}
+    os.symlink(classifier_folder, tmp_path / "link")
+    for inside in (classifier_folder / "model.onnx", tmp_path / "link/new/labels.tsv"):
+        with pytest.raises(UserError, match=r"--output_file=.*is in --model_dir, whose files"):
+            predict(classifier_folder, input_file=path, output_file=inside)
+    assert {x.name: x.read_bytes() for x in classifier_folder.iterdir()} == before
     with pytest.raises(UserError, match=r"texts\.txt.*cannot write"):
         predict(classifier_folder, input_file=path, output_file=path / "out.tsv")
     with pytest.raises(UserError, match=r"--model_dir=.*is an encoder"):

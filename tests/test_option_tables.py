@@ -17,6 +17,7 @@ from bert_tf.classification.options import ClassifierOptions
 from bert_tf.data.pretraining.options import PretrainingDataOptions
 from bert_tf.errors import UserError
 from bert_tf.export.options import ExportOptions
+from bert_tf.features.options import ExtractionOptions
 from bert_tf.freezing.options import RULE
 from bert_tf.options import names_that_need, option_fields
 from bert_tf.pretraining.options import PretrainingOptions
@@ -35,6 +36,7 @@ PROGRAMS = {
     export_subnetwork.Options: {"model_dir": "m", "output_dir": "o"},
     choose_subnetwork.Options: {"model_dir": "m", "output_dir": "o"},
     ExportOptions: {"model_dir": "m", "output_dir": "o"},
+    ExtractionOptions: {"model_dir": "m"},
 }
 OTHERS = (
     convert_checkpoint.Options, BenchmarkOptions, quickstart.Options, make_sentiment_data.Options,
@@ -114,6 +116,7 @@ NEEDS = {
     "without --precision=int8": ({"precision": "int8"}, {}),
     "without --data_dir, or --task_name=custom with --dev_file": ({"data_dir": "d"}, {}),
     "without --precision or --embedding_precision of less than float32": ({}, {}),
+    "with --pooling=pooled": ({}, {"pooling": "pooled"}),
 }  # fmt: skip
 
 
@@ -139,7 +142,8 @@ def value_of(field):
         return True if kind(field) is bool else field.default
     if field.metadata["choices"]:
         return field.metadata["choices"][-1]
-    values = {int: [9], float: [0.5], str: ["x", "1h", "9steps", "0.5", "0.5:1"], bool: [True]}
+    texts = ["x", "1h", "9steps", "0.5", "0.5:1", "-1"]
+    values = {int: [9], float: [0.5], str: texts, bool: [True]}
     return next(value for value in values[kind(field)] if accepts(field, value))
 
 
@@ -212,6 +216,7 @@ def test_options_import_no_tensorflow():
     modules = [
         "run_classifier", "run_pretraining", "create_pretraining_data", "factorize", "remove_mask",
         "augment_data", "choose_subnetwork", "convert_checkpoint", "export_subnetwork",
+        "extract_features",
     ]  # fmt: skip
     parts = [
         ".".join(path.relative_to(tiny.ROOT).with_suffix("").parts)

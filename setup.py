@@ -39,6 +39,7 @@ setup(
         "factorize",
         "predict",
         "remove_mask",
+        "report",
         "run_classifier",
         "run_pretraining",
     ],
@@ -82,6 +83,7 @@ setup(
             "bert-factorize=factorize:cli_main",
             "bert-predict=predict:cli_main",
             "bert-remove-mask=remove_mask:cli_main",
+            "bert-report=report:cli_main",
             "bert-run-classifier=run_classifier:cli_main",
             "bert-run-pretraining=run_pretraining:cli_main",
         ]

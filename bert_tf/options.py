@@ -227,7 +227,8 @@ def help_page(cls, script, introduction):
     groups = {group: [] for group in cls.GROUPS}
     for field in option_fields(cls):
         groups[field.metadata["group"]].append(field)
-    lines = [introduction.strip(), "", f"usage: {script} --flag=value ..."]
+    arguments = f" {cls.ARGUMENTS.upper()}..." if hasattr(cls, "ARGUMENTS") else ""
+    lines = [introduction.strip(), "", f"usage: {script}{arguments} --flag=value ..."]
     for group, fields in groups.items():
         lines += ["", f"{group}:"]
         for field in fields:

@@ -21,6 +21,7 @@ from bert_tf.features.options import ExtractionOptions
 from bert_tf.freezing.options import RULE
 from bert_tf.options import names_that_need, option_fields
 from bert_tf.pretraining.options import PretrainingOptions
+from bert_tf.report.options import ReportOptions
 from bert_tf.serving.options import PredictOptions
 from examples import make_sentiment_data, quickstart, sweep_markers
 from tests import tiny
@@ -40,19 +41,19 @@ PROGRAMS = {
 }
 OTHERS = (
     convert_checkpoint.Options, BenchmarkOptions, quickstart.Options, make_sentiment_data.Options,
-    sweep_markers.Options, PredictOptions,
+    sweep_markers.Options, PredictOptions, ReportOptions,
 )  # fmt: skip
 EVERY_FLAG = [(cls, field) for cls in (*PROGRAMS, *OTHERS) for field in option_fields(cls)]
 
 # Names and paths, which the files themselves decide on.
 FREE_TEXT = {
-    "augmented_file", "bert_config_file", "cache_dir", "checkpoint", "classifier_flags", "data_dir",
-    "dev_file", "eval_input_file", "export_dir", "feature_dir", "glove_file", "id_column",
-    "init_checkpoint", "input", "input_file", "keep", "label_column", "labels", "model_dir", "name",
-    "output", "output_dir", "output_file", "output_folder_dir", "run_dir", "subnetworks",
-    "task_name", "teacher_model_dir", "test_file", "text_column", "text_file",
-    "text_pair_column", "tfrecord_dir", "tpu", "train_file", "vocab_file", "weights_dir",
-    "work_dir", "xnli_language",
+    "augmented_file", "baseline", "bert_config_file", "cache_dir", "checkpoint", "classifier_flags",
+    "data_dir", "dev_file", "eval_input_file", "export_dir", "feature_dir", "glove_file",
+    "id_column", "init_checkpoint", "input", "input_file", "keep", "label_column", "labels",
+    "markdown", "model_dir", "name", "output", "output_dir", "output_file", "output_folder_dir",
+    "run_dir", "subnetworks", "task_name", "teacher_model_dir", "test_file", "text_column",
+    "text_file", "text_pair_column", "tfrecord_dir", "title", "tpu", "train_file", "vocab_file",
+    "weights_dir", "work_dir", "xnli_language",
 }  # fmt: skip
 
 # What meets a need, and what does not, by how the message names it.
@@ -216,7 +217,7 @@ def test_options_import_no_tensorflow():
     modules = [
         "run_classifier", "run_pretraining", "create_pretraining_data", "factorize", "remove_mask",
         "augment_data", "choose_subnetwork", "convert_checkpoint", "export_subnetwork",
-        "extract_features",
+        "extract_features", "report",
     ]  # fmt: skip
     parts = [
         ".".join(path.relative_to(tiny.ROOT).with_suffix("").parts)

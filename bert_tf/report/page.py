@@ -22,10 +22,11 @@ def page(title, rows, others, made):
       made: when, and of how many runs, a sentence.
     """
     rows = columns.by_value(rows)
+    series = _series(rows)
     body = [
         f"<h1>{escaped(title)}</h1>",
         f"<p>{escaped(made)}</p>",
-        *(_group(key, found) for key, found in columns.groups(rows).items()),
+        *(_group(key, found, series) for key, found in columns.groups(rows).items()),
         _table(rows),
         _others(others),
         _commands([(row.name, row.entry) for row in rows] + others),
@@ -38,16 +39,21 @@ def page(title, rows, others, made):
     )
 
 
-def _group(key, rows):
+def _series(rows):
+    """{levers: number of their colour}, the same in all plots; the dense runs' first."""
+    names = sorted({row.entry.lever for row in rows if row.entry.levers and row.group})
+    return {name: number for number, name in enumerate(["dense", *names])}
+
+
+def _group(key, rows, series):
     """The plots of the runs that may be compared."""
     task, split, metric = key
-    series = {}
-    for row in [*(row for row in rows if not row.entry.levers), *rows]:
-        series.setdefault(row.entry.lever, len(series))
+    used = {row.entry.lever for row in rows}
     legend = "".join(
         f'<li><svg viewBox="-7 -7 14 14" class="swatch">{plot.marker(number)}/></svg>'
         f"{escaped(name)}</li>"
         for name, number in series.items()
+        if name in used
     )
     figures = [_figure(rows, series, name, label, metric) for name, label in _AXES.items()]
     baselines = sorted({row.name for row in rows if row.is_baseline})

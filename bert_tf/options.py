@@ -5,6 +5,7 @@ whether a resumed run must share it. What is left to the methods `check` is what
 """
 
 import dataclasses
+import shlex
 import shutil
 import textwrap
 import typing
@@ -163,6 +164,24 @@ def _check_needs(options, field, needs):
                 raise UserError(f"--{field.name} has no effect {need.word} {need.what}{need.hint}")
 
 
+def command_line(program, cls, values, given=()):
+    """Returns the command (str) that sets these values, those of the default left out.
+
+    Args:
+      program: its name, such as `run_classifier.py`.
+      cls: options class, or an object of it.
+      values: {flag: value}; what is no flag of `cls` is left out.
+      given: names of flags that are named whatever their value.
+    """
+    words = [program]
+    for field in option_fields(cls):
+        value = values.get(field.name)
+        if value is not None and (field.name in given or value != field.default):
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            words.append(shlex.quote(f"--{field.name}={text}"))
+    return " ".join(words)
+
+
 def names_that_need(options, need):
     """Returns the names of the flags of `options` (object or class) among whose needs is `need`."""
     return [field.name for field in option_fields(options) if need in field.metadata["needs"]]
@@ -208,7 +227,8 @@ def help_page(cls, script, introduction):
     groups = {group: [] for group in cls.GROUPS}
     for field in option_fields(cls):
         groups[field.metadata["group"]].append(field)
-    lines = [introduction.strip(), "", f"usage: {script} --flag=value ..."]
+    arguments = f" {cls.ARGUMENTS.upper()}..." if hasattr(cls, "ARGUMENTS") else ""
+    lines = [introduction.strip(), "", f"usage: {script}{arguments} --flag=value ..."]
     for group, fields in groups.items():
         lines += ["", f"{group}:"]
         for field in fields:

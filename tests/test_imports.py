@@ -22,7 +22,7 @@ ORDER = (
     ("pruning", "distillation", "freezing", "budget"),
     ("dynabert",),  # whose sub-networks learn by distillation
     ("classification", "pretraining"),
-    ("augmentation", "export"),  # of the models of both
+    ("augmentation", "export", "features", "report"),  # of the models of both
 )
 GROUP = {name: group for group, names in enumerate(ORDER) for name in names}
 

@@ -17,9 +17,11 @@ from bert_tf.classification.options import ClassifierOptions
 from bert_tf.data.pretraining.options import PretrainingDataOptions
 from bert_tf.errors import UserError
 from bert_tf.export.options import ExportOptions
+from bert_tf.features.options import ExtractionOptions
 from bert_tf.freezing.options import RULE
 from bert_tf.options import names_that_need, option_fields
 from bert_tf.pretraining.options import PretrainingOptions
+from bert_tf.report.options import ReportOptions
 from bert_tf.serving.options import PredictOptions
 from examples import make_sentiment_data, quickstart, sweep_markers
 from tests import tiny
@@ -35,22 +37,23 @@ PROGRAMS = {
     export_subnetwork.Options: {"model_dir": "m", "output_dir": "o"},
     choose_subnetwork.Options: {"model_dir": "m", "output_dir": "o"},
     ExportOptions: {"model_dir": "m", "output_dir": "o"},
+    ExtractionOptions: {"model_dir": "m"},
 }
 OTHERS = (
     convert_checkpoint.Options, BenchmarkOptions, quickstart.Options, make_sentiment_data.Options,
-    sweep_markers.Options, PredictOptions,
+    sweep_markers.Options, PredictOptions, ReportOptions,
 )  # fmt: skip
 EVERY_FLAG = [(cls, field) for cls in (*PROGRAMS, *OTHERS) for field in option_fields(cls)]
 
 # Names and paths, which the files themselves decide on.
 FREE_TEXT = {
-    "augmented_file", "bert_config_file", "cache_dir", "checkpoint", "classifier_flags", "data_dir",
-    "dev_file", "eval_input_file", "export_dir", "feature_dir", "glove_file", "id_column",
-    "init_checkpoint", "input", "input_file", "keep", "label_column", "labels", "model_dir", "name",
-    "output", "output_dir", "output_file", "output_folder_dir", "run_dir", "subnetworks",
-    "task_name", "teacher_model_dir", "test_file", "text_column", "text_file",
-    "text_pair_column", "tfrecord_dir", "tpu", "train_file", "vocab_file", "weights_dir",
-    "work_dir", "xnli_language",
+    "augmented_file", "baseline", "bert_config_file", "cache_dir", "checkpoint", "classifier_flags",
+    "data_dir", "dev_file", "eval_input_file", "export_dir", "feature_dir", "glove_file",
+    "id_column", "init_checkpoint", "input", "input_file", "keep", "label_column", "labels",
+    "markdown", "model_dir", "name", "output", "output_dir", "output_file", "output_folder_dir",
+    "run_dir", "subnetworks", "task_name", "teacher_model_dir", "test_file", "text_column",
+    "text_file", "text_pair_column", "tfrecord_dir", "title", "tpu", "train_file", "vocab_file",
+    "weights_dir", "work_dir", "xnli_language",
 }  # fmt: skip
 
 # What meets a need, and what does not, by how the message names it.
@@ -115,6 +118,7 @@ NEEDS = {
     "without --precision=int8": ({"precision": "int8"}, {}),
     "without --data_dir, or --task_name=custom with --dev_file": ({"data_dir": "d"}, {}),
     "without --precision or --embedding_precision of less than float32": ({}, {}),
+    "with --pooling=pooled": ({}, {"pooling": "pooled"}),
 }  # fmt: skip
 
 
@@ -140,7 +144,8 @@ def value_of(field):
         return True if kind(field) is bool else field.default
     if field.metadata["choices"]:
         return field.metadata["choices"][-1]
-    values = {int: [9], float: [0.5], str: ["x", "1h", "9steps", "0.5", "0.5:1"], bool: [True]}
+    texts = ["x", "1h", "9steps", "0.5", "0.5:1", "-1"]
+    values = {int: [9], float: [0.5], str: texts, bool: [True]}
     return next(value for value in values[kind(field)] if accepts(field, value))
 
 
@@ -213,6 +218,7 @@ def test_options_import_no_tensorflow():
     modules = [
         "run_classifier", "run_pretraining", "create_pretraining_data", "factorize", "remove_mask",
         "augment_data", "choose_subnetwork", "convert_checkpoint", "export_subnetwork",
+        "extract_features", "report",
     ]  # fmt: skip
     parts = [
         ".".join(path.relative_to(tiny.ROOT).with_suffix("").parts)

@@ -62,6 +62,8 @@ def _run(job, started, now, callbacks):
         _predict(job)
     results["seconds"] = {**results.get("seconds", {}), **job.seconds}
     results["options"] = results_lib.described(options)
+    results["command"] = results_lib.command("run_classifier.py", options)
+    results["metric"] = job.task.metrics[0]
     if job.chief and (options.do_train or options.do_eval):
         _report(job, results)
     return results

@@ -21,6 +21,7 @@ from bert_tf.pretraining.data import HeldOutSpec, PretrainingSpec
 from bert_tf.pretraining.reports import DataOrderLog, more_scalars
 from bert_tf.training import distribution, loop, sources
 from bert_tf.training.results import (
+    command,
     described,
     environment,
     finished_results,
@@ -217,6 +218,7 @@ class _Training:
             "seconds": result.seconds,
             "expected_seconds": rhythm.costs.report(),
             "options": described(self.options),
+            "command": command("run_pretraining.py", self.options),
             "environment": environment(self.options.precision),
         }
 

@@ -9,10 +9,11 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bert_tf import files
+from bert_tf import files, machine
 from bert_tf.checkpoints import google
 from bert_tf.checkpoints.model_folder import CHECKPOINT, load_model
 from bert_tf.errors import UserError
+from bert_tf.options import command_line
 from bert_tf.training import distribution
 from bert_tf.training.rhythm import DIVERGED, TERMINATED
 
@@ -44,9 +45,15 @@ def described(options):
     return {k: v for k, v in values.items() if k != "given" and v is not None}
 
 
+def command(program, options):
+    """Returns what results.json says of the command: the flags that were given."""
+    return command_line(program, options, described(options), options.given)
+
+
 def environment(precision):
-    """Returns what results.json says of the machine: version, devices, precision, memory."""
+    """Returns what results.json says of the machine: versions, devices, precision, memory."""
     return {
+        **machine.describe(),
         "tensorflow": tf.__version__,
         "devices": [device.name for device in tf.config.list_logical_devices()],
         "precision": precision,

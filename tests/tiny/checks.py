@@ -13,7 +13,7 @@ WITHOUT_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0
 
 # Of results.json and of TensorBoard: what the machine and the session say, not the run.
 _OF_THE_SESSION = ("seconds", "cache_seconds", "spent_seconds", "expected_seconds", "phases",
-                   "examples_per_second", "options", "environment")  # fmt: skip
+                   "examples_per_second", "options", "command", "environment")  # fmt: skip
 
 
 def arrays_of(folder):

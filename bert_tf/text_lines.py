@@ -18,7 +18,7 @@ _CHUNK_CHARACTERS = 1 << 20
 
 
 def check_paths(options):
-    """Raises `UserError` where --output_file would replace --input_file or a file of --model_dir."""
+    """Raises `UserError` where --output_file would replace the input or a file of the model."""
     given, output = options.input_file, options.output_file
     if output is None:
         return

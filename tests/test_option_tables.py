@@ -46,7 +46,8 @@ EVERY_FLAG = [(cls, field) for cls in (*PROGRAMS, *OTHERS) for field in option_f
 FREE_TEXT = {
     "augmented_file", "bert_config_file", "cache_dir", "checkpoint", "classifier_flags", "data_dir",
     "dev_file", "eval_input_file", "export_dir", "feature_dir", "glove_file", "id_column",
-    "init_checkpoint", "input", "input_file", "keep", "label_column", "labels", "model_dir", "name",
+    "init_checkpoint", "input", "input_file", "keep", "label_column", "labels", "model",
+    "model_dir", "name",
     "output", "output_dir", "output_file", "output_folder_dir", "run_dir", "subnetworks",
     "task_name", "teacher_model_dir", "test_file", "text_column", "text_file",
     "text_pair_column", "tfrecord_dir", "tpu", "train_file", "vocab_file", "weights_dir",

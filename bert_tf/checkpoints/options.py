@@ -3,23 +3,51 @@
 import dataclasses
 
 from bert_tf.errors import UserError
-from bert_tf.options import option
+from bert_tf.options import option, refuse_if
 
 GROUP = "Model"
 
 
+def model_flag(group=GROUP):
+    """The field `model` of a program with `--model_dir`, which it is another spelling of."""
+    return option(
+        None,
+        "Model to start from: a model folder, a Hugging Face folder, the id of a model in the"
+        " cache of Hugging Face's hub (sentence-transformers/all-MiniLM-L6-v2), Google's unpacked"
+        " download, or the prefix of a checkpoint. Nothing is downloaded. --model_dir is the same.",
+        group,
+    )
+
+
+def one_spelling(options):
+    """Makes `--model` of `options` what `--model_dir` is: to be called in `__post_init__`.
+
+    Raises:
+      UserError: both are given.
+    """
+    if options.model is None:
+        return
+    refuse_if(bool(options.model_dir), "--model and --model_dir are the same: give one of them")
+    options.model_dir, options.model = options.model, None
+    options.given = options.given - {"model"} | {"model_dir"}
+
+
 @dataclasses.dataclass(kw_only=True)
 class ModelFiles:
-    """A model folder, or its files one by one; a program adds the flag of the checkpoint."""
+    """A model, or its files one by one; a program adds the flag of the checkpoint."""
 
+    model: str | None = model_flag()
     model_dir: str | None = option(
         None,
-        "Model folder to start from: shorthand for the next three flags. Any format that"
+        "Another spelling of --model: shorthand for the next three flags. Any format that"
         " convert_checkpoint.py reads will do.",
         GROUP,
     )
     bert_config_file: str | None = option(None, "bert_config.json of the model.", GROUP)
     vocab_file: str | None = option(None, "vocab.txt that the model was trained on.", GROUP)
+
+    def __post_init__(self):
+        one_spelling(self)
 
 
 @dataclasses.dataclass(kw_only=True)

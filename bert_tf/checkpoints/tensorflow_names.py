@@ -12,9 +12,10 @@ _VARIABLE = re.compile(
     r"embeddings/(?:(?:word|position|token_type)_embeddings|LayerNorm/).*|encoder/layer_.*|"
     r"embeddings_project/(?:kernel|bias)|transformer/layer_.*|pooler/dense/.*|"
     r"(?:mlm___|nsp___)?cls/(?:predictions|seq_relationship)/.*|"
-    r"(?:generator_predictions|generator_lm_head|discriminator_predictions)/.*|"
-    r"vocab_(?:transform|layer_norm|projector)/.*|"
-    r"(?:pre_classifier|classifier(?:/dense|/out_proj)?|qa_outputs)/(?:kernel|bias))"
+    r"(?:generator_lm_head|vocab_projector)/bias|"
+    r"(?:generator_predictions/LayerNorm|vocab_layer_norm)/(?:gamma|beta)|"
+    r"(?:pre_classifier|classifier(?:/dense|/out_proj)?|qa_outputs|vocab_transform|"
+    r"(?:generator|discriminator)_predictions/dense(?:_prediction)?)/(?:kernel|bias))"
 )
 _ENCODER = ("embeddings", "embeddings_project", "encoder", "transformer", "pooler")
 _LEAVES = {"kernel": "weight", "gamma": "weight", "beta": "bias", "embeddings": "weight"}
@@ -37,12 +38,14 @@ def to_pytorch(tensors, source, model="bert"):
       {PyTorch's name: array}; names that are no part of BERT stay as they are.
 
     Raises:
-      UserError: two tensors have one place.
+      UserError: two different tensors have one place.
     """
     renamed, origins = {}, {}
     for name, value in tensors.items():
         theirs, transposed = _pytorch_name(name, model)
         if theirs in origins:
+            if np.array_equal(value, tensors[origins[theirs]]):
+                continue  # a tied table, which Keras saves with each layer that has it
             raise UserError(
                 f"{source}: holds two tensors for {theirs}, {origins[theirs]} and {name}: expected"
                 " one model: save the one to read by itself"

@@ -142,7 +142,7 @@ def tensorflow_name(name, kind):
         leaf = {"weight": "gamma", "bias": "beta"}[leaf]
     elif leaf == "weight":
         leaf = "embeddings" if path.endswith("_embeddings") else "kernel"
-    return f"tf_{kind}_for/{path}/{leaf}:0"
+    return f"{path.split('/')[0]}/tf_{kind}_for_1/{path}/{leaf}:0"
 
 
 @pytest.mark.parametrize("kind", SWITCHES)
@@ -155,6 +155,9 @@ def test_weights_of_their_tensorflow_classes(tmp_path, kind, head, same):
         )
         for name, value in tensors.items()
     }
+    if head == "masked_lm":  # Keras saves a tied table with each layer that has it
+        table = tensorflow_name(f"{kind}.embeddings.word_embeddings.weight", kind)
+        turned[table.replace(kind, "vocab_projector", 1)] = turned[table]
     found = model_folder.load_model(theirs.write(tmp_path / "tf", config, turned))
     same(found.arrays, model_folder.load_model(folder).arrays)
     assert found.left == {}

@@ -8,28 +8,30 @@ from bert_tf.options import option, refuse_if
 GROUP = "Model"
 
 
-def model_flag(group=GROUP):
-    """The field `model` of a program with `--model_dir`, which it is another spelling of."""
+def model_flag(group=GROUP, name="model_dir"):
+    """The field `model` of a program whose flag `name` it is another spelling of."""
     return option(
         None,
         "Model to start from: a model folder, a Hugging Face folder, the id of a model in the"
         " cache of Hugging Face's hub (sentence-transformers/all-MiniLM-L6-v2), Google's unpacked"
-        " download, or the prefix of a checkpoint. Nothing is downloaded. --model_dir is the same.",
+        f" download, or the prefix of a checkpoint. Nothing is downloaded. --{name} is the same.",
         group,
     )
 
 
-def one_spelling(options):
-    """Makes `--model` of `options` what `--model_dir` is: to be called in `__post_init__`.
+def one_spelling(options, name="model_dir"):
+    """Makes `--model` of `options` what the flag `name` is: to be called in `__post_init__`.
 
     Raises:
       UserError: both are given.
     """
     if options.model is None:
         return
-    refuse_if(bool(options.model_dir), "--model and --model_dir are the same: give one of them")
-    options.model_dir, options.model = options.model, None
-    options.given = options.given - {"model"} | {"model_dir"}
+    other = getattr(options, name)
+    refuse_if(bool(other), f"--model and --{name} are the same: give one of them")
+    setattr(options, name, options.model)
+    options.model = None
+    options.given = options.given - {"model"} | {name}
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -162,6 +162,13 @@ def test_model_and_model_dir_are_one_flag(cls):
         cls(given=frozenset({"model", "model_dir"}), model="m", model_dir="n")
 
 
+def test_the_converter_has_the_flag_too():
+    options = convert_checkpoint.Options(given=frozenset({"model"}), model="m")
+    assert (options.model, options.input, options.given) == (None, "m", {"input"})
+    with pytest.raises(UserError, match="--model and --input are the same"):
+        convert_checkpoint.Options(given=frozenset(), model="m", input="n")
+
+
 def test_programs_take_an_id(root, cached, tmp_path, capsys):
     convert_checkpoint.main(convert_checkpoint.Options(input=ID, output=str(tmp_path / "ours")))
     assert f"read in {cached}" in capsys.readouterr().out

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+import augment_data
 import export_subnetwork
 import factorize
 import remove_mask
 from bert_tf import pretraining
+from bert_tf.augmentation.options import AugmentationOptions
 from bert_tf.checkpoints import convert
 from bert_tf.checkpoints.model_folder import load_model
 from bert_tf.export import source as export_source
@@ -128,7 +130,7 @@ def test_pairs_are_cut_masked_frozen_and_exported(tuned, data, kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", OF_OTHERS)
-def test_masked_lm_training_goes_on(kind, tmp_path):
+def test_masked_lm_training_goes_on_and_says_what_words_may_become(kind, data, tmp_path):
     values = {
         "do_train": True, "model": str(random_model(tmp_path / "model", kind)),
         "data_dir": str(tiny.make_rows(tmp_path / "rows")), "output_dir": str(tmp_path / "out"),
@@ -139,6 +141,12 @@ def test_masked_lm_training_goes_on(kind, tmp_path):
     out = load_model(tmp_path / "out")
     assert export_source.of(out).kind == "masked_lm"
     assert logits(tmp_path / "out").shape == (4, 9, len(tiny.TOKENS))
+    values = {
+        "model": str(tmp_path / "out"), "task_name": "sst-2", "data_dir": str(data),
+        "variants": 1, "max_train_examples": 2, "output_file": str(tmp_path / "variants.tsv"),
+    }  # fmt: skip
+    augment_data.main(AugmentationOptions(given=frozenset(values), **values))
+    assert (tmp_path / "variants.tsv").stat().st_size
 
 
 def test_a_pair_of_texts_needs_no_token_types(tmp_path):

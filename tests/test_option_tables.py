@@ -47,13 +47,13 @@ EVERY_FLAG = [(cls, field) for cls in (*PROGRAMS, *OTHERS) for field in option_f
 
 # Names and paths, which the files themselves decide on.
 FREE_TEXT = {
-    "augmented_file", "baseline", "bert_config_file", "cache_dir", "checkpoint", "classifier_flags",
-    "data_dir", "dev_file", "eval_input_file", "export_dir", "feature_dir", "glove_file",
-    "id_column", "init_checkpoint", "input", "input_file", "keep", "label_column", "labels",
-    "markdown", "model_dir", "name", "output", "output_dir", "output_file", "output_folder_dir",
-    "run_dir", "subnetworks", "task_name", "teacher_model_dir", "test_file", "text_column",
-    "text_file", "text_pair_column", "tfrecord_dir", "title", "tpu", "train_file", "vocab_file",
-    "weights_dir", "work_dir", "xnli_language",
+    "augmented_file", "baseline", "bert_config_file", "cache_dir", "checkpoint",
+    "classifier_flags", "data_dir", "dev_file", "eval_input_file", "export_dir", "feature_dir",
+    "glove_file", "id_column", "init_checkpoint", "input", "input_file", "keep", "label_column",
+    "labels", "markdown", "model", "model_dir", "name", "output", "output_dir", "output_file",
+    "output_folder_dir", "run_dir", "subnetworks", "task_name", "teacher_model_dir",
+    "test_file", "text_column", "text_file", "text_pair_column", "tfrecord_dir", "title", "tpu",
+    "train_file", "vocab_file", "weights_dir", "work_dir", "xnli_language",
 }  # fmt: skip
 
 # What meets a need, and what does not, by how the message names it.

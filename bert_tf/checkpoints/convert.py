@@ -69,6 +69,7 @@ def _write_tf_models(output, config, model):
     with forms.output(output, _FORMS["tf_models"], "output") as new:
         left = tf_models.write(new / forms.CHECKPOINT, config, model.arrays)
         config, _ = shapes.with_biases(config, model.arrays)  # as they are in the checkpoint
+        config, _ = shapes.with_token_types(config, model.arrays)
         config = head.without_names(config, model.arrays, model.task)
         model_folder.write_description(new, config, model.vocab_file, model.task)
     return left

@@ -151,9 +151,9 @@ def _read_other(job, folder, flag):
             f"--{flag}: {source.source} has a vocabulary of {source.config.vocab_size},"
             f" the student's has {job.source.config.vocab_size}"
         )
-    for key in ("max_position_embeddings", "type_vocab_size"):
-        theirs, needed = getattr(source.config, key), _needed(job)[key]
-        if theirs < needed:
+    for key, needed in _needed(job).items():
+        theirs = getattr(source.config, key)
+        if theirs < needed and (theirs or not source.config.reads_pairs):
             raise UserError(
                 f"--{flag}: {source.source} has {key} {theirs}, the run's examples need"
                 f" {needed}: give another teacher"

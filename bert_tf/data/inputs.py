@@ -73,8 +73,8 @@ def build(options, source, task, output_dir, write=True):
             f"--max_seq_length={length}: the model's position table (max_position_embeddings in"
             f" its configuration) has {source.config.max_position_embeddings} rows"
         )
-    types = source.config.type_vocab_size
-    builder = _Builder(options, task, tokenizer, length, truncation, types, output_dir, write)
+    pairs = source.config.reads_pairs
+    builder = _Builder(options, task, tokenizer, length, truncation, pairs, output_dir, write)
     train = builder.store("train", "train") if options.do_train else None
     if train is not None and train.labels is None:
         raise UserError("the training examples carry no labels")
@@ -92,7 +92,9 @@ def build(options, source, task, output_dir, write=True):
 class _Builder:
     """Turns splits into feature stores, from the task's files or from TFRecord files."""
 
-    def __init__(self, options, task, tokenizer, length, truncation, types, output_dir, write):
+    def __init__(
+        self, options, task, tokenizer, length, truncation, reads_pairs, output_dir, write
+    ):
         self.options = options
         self.task = task
         self.length = length
@@ -100,7 +102,7 @@ class _Builder:
         self.output_dir = output_dir
         self.feature_dir = pathlib.Path(options.feature_dir or output_dir / "features")
         self.tokenizer = tokenizer
-        self.types = types
+        self.reads_pairs = reads_pairs
         self.write_tfrecord = options.write_tfrecord and write
         self.test_rows = {}
 
@@ -141,7 +143,7 @@ class _Builder:
         """The truncation of single texts, or the only one that pairs have."""
         if not pairs:
             return self.truncation
-        if self.types < 2:
+        if not self.reads_pairs:
             raise UserError(
                 f"task {self.task.name} has pairs of texts, and the model knows single texts only"
                 " (type_vocab_size 1 in its configuration): give a model with two token types"

@@ -16,7 +16,10 @@ from bert_tf.task_names import canonical_name
 from bert_tf.tokenization.tokenizer import TRUNCATIONS
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-"""The inputs of every artefact, integers [batch, length], under Hugging Face's names."""
+"""The inputs of every artefact, integers [batch, length], under Hugging Face's names.
+
+A model without token types takes token_type_ids as the others do, and does not look at them.
+"""
 
 
 @dataclasses.dataclass(frozen=True)

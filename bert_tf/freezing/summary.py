@@ -76,7 +76,9 @@ def layer_flops(layer, length, first_token_only=False):
 
 def _parts(encoder, length):
     layers, start = encoder.encoder_layers, encoder.gradient_start
-    parts = [_Part("embeddings", _size(encoder.embeddings), 0.0, start is not None)]
+    projection = encoder.embeddings.projection
+    flops = 2.0 * length * _matrix_parameters(projection) if projection else 0.0
+    parts = [_Part("embeddings", _size(encoder.embeddings), flops, start is not None)]
     for index, layer in enumerate(layers):
         flops = layer_flops(layer, length, index == len(layers) - 1)
         parts.append(_Part(f"layer {index}", _size(layer), flops, index < (start or 0)))

@@ -225,8 +225,8 @@ def _compact_arrays(arrays, kernels, gates, keep, rows):
 def _info(rows, compact):
     """The eight fields of the port's info.txt; a merged kernel counts with its dense size.
 
-    As there, `non_kernel_params` are all variables without "kernel" in their name, and the pooler's
-    kernel is in none of the totals.
+    As there, `non_kernel_params` are all variables without "kernel" in their name, and the kernels
+    of the pooler and of the embeddings' projection are in none of the totals.
     """
     totals = Totals.of(rows)
     others = sum(int(array.size) for name, array in compact.items() if "kernel" not in name)

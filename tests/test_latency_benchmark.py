@@ -117,8 +117,11 @@ def save(folder, **changes):
 
 
 @pytest.mark.parametrize("kind", models.HEADS)
-def test_runtimes_compute_the_same(tmp_path, kind):
+def test_runtimes_compute_the_same(tmp_path, kind, monkeypatch):
     pytest.importorskip("onnxruntime")
+    for pool in ("intra", "inter"):  # this process has computed before: its pools are made
+        name = f"tensorflow.config.threading.set_{pool}_op_parallelism_threads"
+        monkeypatch.setattr(name, lambda threads: None)
     folder, case = save(tmp_path / "model", head=kind), (2, 4)
     setup = Setup((case,), "float32", 0, False, 42)
     both = Model(setup, folder), Artefact(setup, folder, "onnxruntime")

@@ -108,6 +108,9 @@ def test_every_runtime_runs_every_model(folders):
     names = [f"{x} {y}" for y in ("onnxruntime", "onnxruntime-int8") for x in ("dense", "small")]
     for name in ["dense tensorflow", "small tensorflow", *names]:
         assert f"| 2 x 4 | {name} |" in done.stdout
+    sizes = {line.split("|")[1].strip(): line for line in done.stdout.splitlines() if "|" in line}
+    assert "MB (100%)" in sizes["dense tensorflow"].rsplit("|", 2)[1]
+    assert not sizes["dense onnxruntime"].rsplit("|", 2)[1].strip()  # of the export, too
 
 
 def save(folder, **changes):

@@ -14,9 +14,13 @@ PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").gl
 NESTED = {"classifier_flags": "run_classifier.py", "mask_flags": "run_classifier.py"}
 ABSL = {"help", "verbosity"}  # every program has these
 # Programs of others that the pages name with flags.
-FOREIGN = {"tensorboard": {"logdir"}, "pip": {"no"}}  # --no-deps
+FOREIGN = {
+    "tensorboard": {"logdir"},
+    "pip": {"no"},  # --no-deps
+    "model_server": {"model_path", "model_name", "rest_port"},
+}
 _PROGRAM = re.compile(
-    r"(?<![\w/.])(?:(?:examples/)?\w+\.py|benchmarks\.\w+)\b|\btensorboard\b|\bpip\b"
+    r"(?<![\w/.])(?:(?:examples/)?\w+\.py|benchmarks\.\w+)\b|\b(?:tensorboard|pip|model_server)\b"
 )
 _FLAG = re.compile(r"--([a-z][\w*]*)(?:=(.*))?", re.DOTALL)
 

@@ -108,6 +108,9 @@ def test_every_runtime_runs_every_model(folders):
     names = [f"{x} {y}" for y in ("onnxruntime", "onnxruntime-int8") for x in ("dense", "small")]
     for name in ["dense tensorflow", "small tensorflow", *names]:
         assert f"| 2 x 4 | {name} |" in done.stdout
+    sizes = {line.split("|")[1].strip(): line for line in done.stdout.splitlines() if "|" in line}
+    assert "MB (100%)" in sizes["dense tensorflow"].rsplit("|", 2)[1]
+    assert not sizes["dense onnxruntime"].rsplit("|", 2)[1].strip()  # of the export, too
 
 
 def save(folder, **changes):
@@ -117,8 +120,11 @@ def save(folder, **changes):
 
 
 @pytest.mark.parametrize("kind", models.HEADS)
-def test_runtimes_compute_the_same(tmp_path, kind):
+def test_runtimes_compute_the_same(tmp_path, kind, monkeypatch):
     pytest.importorskip("onnxruntime")
+    for pool in ("intra", "inter"):  # this process has computed before: its pools are made
+        name = f"tensorflow.config.threading.set_{pool}_op_parallelism_threads"
+        monkeypatch.setattr(name, lambda threads: None)
     folder, case = save(tmp_path / "model", head=kind), (2, 4)
     setup = Setup((case,), "float32", 0, False, 42)
     both = Model(setup, folder), Artefact(setup, folder, "onnxruntime")

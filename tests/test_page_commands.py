@@ -70,6 +70,7 @@ def things(tmp_path_factory):
     texts = tiny.sentences(3000)[0]
     texts[9::10] = [""] * len(texts[9::10])  # between documents
     (folder / "text").mkdir()
+    (folder / "lines.txt").write_text("a very good film\ndull\n")
     for name in ("corpus.txt", "wiki.txt", "text/corpus.txt"):
         (folder / name).write_text("\n".join(texts) + "\n")
     for seed, name in enumerate(("train.csv", "dev.csv")):

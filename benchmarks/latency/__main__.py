@@ -6,7 +6,7 @@ Every model is a process that stays alive and runs only when it is asked to, in 
 spells of the machine hit all of them; ratios are medians over the rounds. What runs is what a user
 serves: the logits of a classifier, else the pooled output, of a batch of fixed shape, by a traced
 function, or by what export_model.py writes for another --runtime. Tokens are random, without
-padding. Memory is what the process grew by from reading the model to the last call.
+padding. Memory is what a process of TensorFlow grew by from reading the model to the last call.
 """
 
 import itertools
@@ -67,7 +67,7 @@ class ModelWorker(Worker):
         return self.ask((case, seconds))
 
     def stop(self):
-        """Ends the process; returns by how many bytes its memory grew at most."""
+        """Ends the process; returns by how many bytes its memory grew at most, None if unknown."""
         memory = self.ask(None)
         self.join()
         return memory

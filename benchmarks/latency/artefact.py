@@ -80,7 +80,7 @@ class Artefact(worker.Timed):
     Attributes:
       description: dict of `worker.describe`; `bytes` are those of the artefact's files of the
         model, without a tokenizer's.
-      memory_before: peak memory of the process in bytes before the runtime read it.
+      memory_before: None: what the export took hides what the runtime takes.
     """
 
     def __init__(self, setup, folder, runtime):
@@ -88,6 +88,7 @@ class Artefact(worker.Timed):
         from bert_tf.export import artefact, source
 
         super().__init__()
+        self.memory_before = None
         int8 = runtime.endswith(_INT8)
         module = RUNTIMES[runtime.removesuffix(_INT8)]
         module = importlib.import_module(f"bert_tf.export.{module}")
@@ -105,7 +106,6 @@ class Artefact(worker.Timed):
         with tempfile.TemporaryDirectory() as written:
             path = pathlib.Path(written)
             module.write(model, path, options)
-            self.memory_before = worker.peak_memory()
             run = module.runner(path, setup.threads or None)
             self.description = {
                 **worker.describe(loaded, folder, setup.cases),

@@ -35,7 +35,7 @@ def size_table(sizes):
                 _share(f"{size['flops'][n] / 1e9:.3f}", size["flops"][n], first["flops"][n])
                 for n in lengths
             ),
-            _share(f"{size['memory'] / 1e6:.0f} MB", size["memory"], first["memory"]),
+            _memory(size["memory"], first["memory"]),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -96,6 +96,13 @@ def save_image(path, sizes, latency):
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=min(6, len(sizes)), fontsize=8, frameon=False)
     figure.savefig(path, format="png", dpi=_DPI)
+
+
+def _memory(value, base):
+    """Of a model that was exported in its own process nothing is known."""
+    if value is None:
+        return ""
+    return _share(f"{value / 1e6:.0f} MB", value, base)
 
 
 def _share(text, value, base):

@@ -39,7 +39,8 @@ def serve(connection, setup, folder, runtime):
         connection.send(model.description)
         while (command := connection.recv()) is not None:
             connection.send(model.run(*command))
-        connection.send(peak_memory() - model.memory_before)
+        before = model.memory_before
+        connection.send(None if before is None else peak_memory() - before)
     except (EOFError, BrokenPipeError):
         return
     except Exception as e:

@@ -15,6 +15,7 @@ from bert_tf.export.source import random_inputs
 from bert_tf.serving.session import inference_session
 
 _SHAPE = (8, 64)  # of the random tokens
+_LEAST = 0.05  # of the mean of all columns: what a column counts as at least
 
 
 def smooth(model, products, source):
@@ -84,7 +85,9 @@ def _ranges(model, names, source):
 
 def _scale(ranges, weights):
     """s of each column: the geometric mean of both is the same in all columns afterwards."""
-    found = np.sqrt(np.maximum(ranges, 1e-6) / np.maximum(weights, 1e-6))
+    # What random tokens leave at zero, texts may not: no column grows without bound.
+    ranges, weights = (np.maximum(x, _LEAST * x.mean() + 1e-12) for x in (ranges, weights))
+    found = np.sqrt(ranges / weights)
     return found / np.exp(np.log(found).mean())
 
 

@@ -46,7 +46,7 @@ def _rows(lines, name, pairs):
         if pairs is None and "\t" in text:
             raise UserError(
                 f"{where}: holds a tab, and nothing says whether the model was fine-tuned on pairs:"
-                " give --pairs where a line is two texts, --nopairs where it is one"
+                " give --pairs where a line is two texts, --pairs=false where it is one"
             )
         yield _pair(text, where) if pairs else text
 
@@ -55,7 +55,7 @@ def _pair(text, where):
     parts = text.split("\t")
     if len(parts) != 2:
         raise UserError(
-            f"{where}: found {len(parts) - 1} tabs, expected one, between two texts (--nopairs"
+            f"{where}: found {len(parts) - 1} tabs, expected one, between two texts (--pairs=false"
             " where a line is one text)"
         )
     return tuple(parts)

@@ -41,7 +41,7 @@ class Session:
 
     def __init__(self, path, threads=None):
         for package in _PACKAGES:
-            require(package, "bert_tf.serving", _INSTALL)
+            require(package, "bert_tf.serving", install=_INSTALL)
         try:
             self._session = inference_session(str(path), threads)
         except Exception as e:  # the library's errors have no common class but this

@@ -161,7 +161,7 @@ def test_hugging_face(tmp_path, monkeypatch, what, vocabulary):
 def text_of(name="onnx", labels=("no", "yes", "maybe"), **changes):
     one = dataclasses.replace(models.make(), labels=list(labels), **changes)
     options = types.SimpleNamespace(precision="float32", fixed_lengths=())
-    return readme.text(one, options, name, Check(1, True, 0.0, 0.0))
+    return readme.text(one, options, name, Check(1, True, 0.0, 0.0, 0.0, 0.0))
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_a_tab_where_nothing_says_what_it_parts_is_refused(tmp_path, model):
     predict(folder, input_file=path, output_file=output)
     assert output.read_text() == expected(folder, ["good"])
     path = write(tmp_path, b"good\ngood\tbad\n")
-    with pytest.raises(UserError, match=r"texts\.txt:2: holds a tab, .* --pairs .* --nopairs "):
+    with pytest.raises(UserError, match=r"texts\.txt:2: holds a tab, .* --pairs .* --pairs=false "):
         predict(folder, input_file=path, output_file=output)
     exported.change(folder, pairs=None)
     predict(folder, input_file=path, output_file=output, pairs=False)

@@ -2,5 +2,14 @@
 
 from bert_tf.heads.classifier import ClassifierHead, example_losses
 from bert_tf.heads.pretraining import MaskedLMHead, NextSentenceHead
+from bert_tf.heads.spans import SpanHead, softened_span_losses, span_losses
 
-__all__ = ["ClassifierHead", "MaskedLMHead", "NextSentenceHead", "example_losses"]
+__all__ = [
+    "ClassifierHead",
+    "MaskedLMHead",
+    "NextSentenceHead",
+    "SpanHead",
+    "example_losses",
+    "softened_span_losses",
+    "span_losses",
+]

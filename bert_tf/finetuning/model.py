@@ -11,8 +11,8 @@ from bert_tf.training.update import UpdatedModel
 class TaskModel(UpdatedModel):
     """BERT with a head on top, trained by compile/fit.
 
-    A subclass makes the head, `classifier`, before anything is called, and defines `head_outputs`
-    and `example_losses`.
+    A subclass makes the head, `classifier`, before anything is called, and defines `head_outputs`,
+    `example_losses` and `softened_losses`.
 
     Args:
       config: `BertConfig`.
@@ -43,6 +43,15 @@ class TaskModel(UpdatedModel):
 
     def example_losses(self, labels, logits):
         """Returns float32 losses [batch] of the task: each what an example adds to the sum."""
+        raise NotImplementedError
+
+    def softened_losses(self, wanted, logits, temperature):
+        """Returns float32 losses [batch] that draw logits to a teacher's, `wanted`.
+
+        Args:
+          wanted, logits: float32, of `forward`.
+          temperature: that softens both.
+        """
         raise NotImplementedError
 
     def label_weights(self, labels):

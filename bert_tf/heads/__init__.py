@@ -1,6 +1,6 @@
 """Heads on the encoder, under Google's names; tf-models-official's heads fit as well."""
 
-from bert_tf.heads.classifier import ClassifierHead, example_losses
+from bert_tf.heads.classifier import ClassifierHead, example_losses, softened_losses
 from bert_tf.heads.pretraining import MaskedLMHead, NextSentenceHead
 from bert_tf.heads.spans import SpanHead, softened_span_losses, span_losses
 
@@ -10,6 +10,7 @@ __all__ = [
     "NextSentenceHead",
     "SpanHead",
     "example_losses",
+    "softened_losses",
     "softened_span_losses",
     "span_losses",
 ]

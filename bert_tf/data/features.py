@@ -29,8 +29,11 @@ class FeatureStore:
 
     Attributes:
       lengths: int32 [n] tokens of each example.
+      label_shape: static shape of a batch's labels.
       (and the arguments)
     """
+
+    label_shape = (None,)
 
     def __init__(self, ids, offsets, first_lengths, labels, fingerprint):
         self.ids = ids
@@ -131,9 +134,7 @@ def build_features(examples, tokenizer, max_seq_length, cache_dir=None, truncati
         # Stores older than the choice are cut at the head.
         *(() if truncation == "head" else (truncation,)),
     )
-    return stored(
-        key, cache_dir, lambda: _encode(examples, tokenizer, max_seq_length, truncation)
-    )
+    return stored(key, cache_dir, lambda: _encode(examples, tokenizer, max_seq_length, truncation))
 
 
 def stored(key, cache_dir, encode, kind=FeatureStore):

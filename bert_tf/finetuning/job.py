@@ -32,7 +32,7 @@ class Job:
       initial: the model to start from, its head in the order of the task's labels or left out.
       source: what the levers made of it.
       data: object with `task`, the feature stores `train`, `dev` and `test` ({split: store}),
-        `max_seq_length`, `do_lower_case` and `pad_to`, see `data.inputs.Inputs`.
+        `do_lower_case` and `pad_to`, see `data.inputs.Inputs`.
     """
 
     options: Any
@@ -54,6 +54,16 @@ class Job:
     def read(options, source, task, output_dir, write):
         """Returns the `data` of the task; of what it writes but features, only if `write`."""
         raise NotImplementedError
+
+    @staticmethod
+    def matched(source, task, numbers_agree=False):
+        """Returns the `LoadedModel` with its head as the task has it, see `head_matching`."""
+        return head_matching.matched(source, task, numbers_agree)
+
+    @staticmethod
+    def require(source, task, advice):
+        """Raises `UserError` if the `matched` model has no head; `advice` says what to do."""
+        head_matching.require(source, task, advice)
 
     @staticmethod
     def check_source(source):
@@ -127,11 +137,9 @@ def prepare(kind, options, strategy, output_dir):
 def _with_head(kind, options, source, task):
     """The model to start from with its head as the task has it; without training it needs one."""
     # The numbers of a model are what its user asks for; those of new rows may be anything.
-    initial = head_matching.matched(source, task, numbers_agree=not options.do_train)
+    initial = kind.matched(source, task, numbers_agree=not options.do_train)
     if not options.do_train:
-        head_matching.require(
-            initial, task, f"give a model fine-tuned on task {task.name}, or --do_train"
-        )
+        kind.require(initial, task, f"give a model fine-tuned on task {task.name}, or --do_train")
         kind.check_source(initial)
     elif reason := initial.left.get("output_weights"):
         logging.warning("%s: its classifier is %s: a new one is trained", source.source, reason)
@@ -169,7 +177,7 @@ def _load_other(job, folder, flag):
         source, digest = job.initial, sources.digest(job.initial.arrays)
     else:
         source, digest = _read_other(job, folder, flag)
-    head_matching.require(source, job.task, advice)
+    job.require(source, job.task, advice)
     model = job.new_model(source)
     _assign(model, source)
     return model, digest
@@ -193,7 +201,7 @@ def _read_other(job, folder, flag):
             )
     job.check_source(source)
     check_same_tokenizer(source, job.source, job.data.do_lower_case)
-    return head_matching.matched(source, job.task), sources.digest(source.arrays)
+    return job.matched(source, job.task), sources.digest(source.arrays)
 
 
 def _needed(job):

@@ -13,7 +13,7 @@ from bert_tf.options import DO_EVAL, DO_PREDICT, at_least, option, refuse_if
 from bert_tf.pruning.options import MaskOptions
 from bert_tf.training.run_options import BATCH, RUN, SPEED, TRAIN, TrainingOptions
 
-_WORK = "What to do"
+WORK = "What to do"
 
 LEVERS = (BudgetOptions, FreezingOptions, MaskOptions, DynaBertOptions, DistillationOptions)
 """The levers of a fine-tuning, in the order in which they act."""
@@ -22,7 +22,7 @@ LEVERS = (BudgetOptions, FreezingOptions, MaskOptions, DynaBertOptions, Distilla
 def groups(*own):
     """Returns the headings of --help: what to do, the model, `own`, the run and its levers."""
     return (
-        _WORK, model_options.GROUP, *own, RUN, TRAIN, BATCH, SPEED,
+        WORK, model_options.GROUP, *own, RUN, TRAIN, BATCH, SPEED,
         *(group for part in LEVERS for group in part.GROUPS),
     )  # fmt: skip
 
@@ -33,13 +33,13 @@ class FinetuningOptions(*LEVERS, model_options.ModelOptions, TrainingOptions):
 
     LEVERS: typing.ClassVar = LEVERS
 
-    do_train: bool = option(False, "Fine-tune.", _WORK)
+    do_train: bool = option(False, "Fine-tune.", WORK)
     do_eval: bool = option(
         False,
         "Evaluate on the dev split(s): at each checkpoint of training, and at its end.",
-        _WORK,
+        WORK,
     )
-    do_predict: bool = option(False, "Predict the test split(s).", _WORK)
+    do_predict: bool = option(False, "Predict the test split(s).", WORK)
     eval_batch_size: int = option(
         8, "Examples per evaluation batch.", BATCH, valid=at_least(1), needs=DO_EVAL
     )

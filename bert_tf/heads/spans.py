@@ -47,9 +47,7 @@ def span_losses(labels, logits):
       labels: int32 [batch, 2], the positions of start and end.
       logits: float32 [batch, seq, 2].
     """
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-        labels, tf.transpose(logits, [0, 2, 1])
-    )
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, tf.transpose(logits, [0, 2, 1]))
     return tf.reduce_mean(losses, -1)
 
 

@@ -67,7 +67,9 @@ class Questions:
 
     def first(self, count):
         """Returns the `Questions` without those after the first `count`; all if None."""
-        return self if count is None else dataclasses.replace(self, questions=self.questions[:count])
+        return (
+            self if count is None else dataclasses.replace(self, questions=self.questions[:count])
+        )
 
     def require_answers(self, with_negative, what):
         """Raises `UserError` unless every question says what its answer is.

@@ -14,6 +14,7 @@ from bert_tf.errors import UserError, shown
 from bert_tf.tokenization.offsets import Locator
 
 _FORMAT = 1
+_UNKNOWN = (-1, -1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +36,9 @@ class WindowStore(features.FeatureStore):
     """The windows of all questions, one after the other, and where their pieces are in the texts.
 
     Args:
-      features: ids, offsets, first_lengths, labels and fingerprint, see `FeatureStore`; labels are int32 [n, 2],
-        the positions at which the answer begins and ends, 0 for none.
+      features: ids, offsets, first_lengths, labels, fingerprint, see `FeatureStore`. The labels
+        are int32 [n, 2], the positions at which the answer begins and ends, 0 for none, -1 where it
+        is not known.
       windows: int32 [n, 2]: the question (its position in the file), and the first piece of the
         context that the window has.
       spans: int32 [pieces, 2]: the characters of its context that each piece of it is made of, for
@@ -45,6 +47,8 @@ class WindowStore(features.FeatureStore):
         spans[span_offsets[c] : span_offsets[c + 1]].
       questions: `Questions` that the windows are of.
     """
+
+    label_shape = (None, 2)
 
     def __init__(self, *, windows, spans, span_offsets, questions, **features):
         super().__init__(**features)
@@ -101,9 +105,9 @@ def build_windows(questions, tokenizer, shape, cache_dir=None, labelled=True):
 
 
 def _ends(question):
-    """(start, end) of the answer in the context's characters, (-1, -1) for none."""
+    """(start, end) of the answer in the context's characters, `_UNKNOWN` for none."""
     if not question.answers:
-        return -1, -1
+        return _UNKNOWN
     return question.answers[0].start, question.answers[0].end
 
 
@@ -125,13 +129,13 @@ def _encode(questions, tokenizer, shape, labelled):
             lengths.append(len(window))
             first_lengths.append(len(first))
             windows.append((index, start))
-            labels.append(_positions(answer, start, end, len(first)))
+            labels.append(_positions(answer, start, end, len(first)) if labelled else _UNKNOWN)
     sizes = [len(context) for context, _ in contexts]
     return {
         "ids": np.concatenate(ids).astype(np.int32),
         "offsets": np.cumsum([0, *lengths]).astype(np.int64),
         "first_lengths": np.array(first_lengths, np.int32),
-        "labels": np.array(labels, np.int32) if labelled else None,
+        "labels": np.array(labels, np.int32),
         "windows": np.array(windows, np.int32),
         "spans": np.concatenate([spans for _, spans in contexts]).astype(np.int32),
         "span_offsets": np.cumsum([0, *sizes]).astype(np.int64),

@@ -25,7 +25,10 @@ _REPORT_NAMES = {"accuracy": "eval_accuracy", "f1": "f1_score"}
 EXIT_TERMINATED = 143
 """Exit status of a run that SIGTERM ended: it saved its state, the same command goes on."""
 
-_OF_A_MODEL = ("eval_results.txt", "results.json", PREDICTIONS)
+_OF_A_MODEL = (
+    "eval_results.txt", "results.json", PREDICTIONS, "predictions.json", "nbest_predictions.json",
+    "null_odds.json",
+)  # fmt: skip
 
 
 def holds_model(output_dir):

@@ -62,7 +62,7 @@ def make_dataset(
             tensor.set_shape([None, None])
         if activations:
             inputs[3].set_shape([None, None, activations.hidden_size])
-        labels.set_shape([None])
+        labels.set_shape(store.label_shape)
         return dict(zip(names, inputs, strict=True)), labels
 
     end = tf.int64.max if plan.steps is None else plan.steps

@@ -2,5 +2,13 @@
 
 from bert_tf.heads.classifier import ClassifierHead, example_losses
 from bert_tf.heads.pretraining import MaskedLMHead, NextSentenceHead
+from bert_tf.heads.token_classifier import TokenClassifierHead, token_losses
 
-__all__ = ["ClassifierHead", "MaskedLMHead", "NextSentenceHead", "example_losses"]
+__all__ = [
+    "ClassifierHead",
+    "MaskedLMHead",
+    "NextSentenceHead",
+    "TokenClassifierHead",
+    "example_losses",
+    "token_losses",
+]

@@ -18,6 +18,8 @@ from bert_tf.training.rhythm import DIVERGED, TERMINATED
 
 PREDICTIONS = "test_results*.tsv"
 """Pattern of the names of files with predictions."""
+TAGS = "test_results.conll"
+"""Name of the file with predicted labels of words."""
 
 # Google's and the pruning port's names for what scikit-learn calls otherwise.
 _REPORT_NAMES = {"accuracy": "eval_accuracy", "f1": "f1_score"}
@@ -25,7 +27,7 @@ _REPORT_NAMES = {"accuracy": "eval_accuracy", "f1": "f1_score"}
 EXIT_TERMINATED = 143
 """Exit status of a run that SIGTERM ended: it saved its state, the same command goes on."""
 
-_OF_A_MODEL = ("eval_results.txt", "results.json", PREDICTIONS)
+_OF_A_MODEL = ("eval_results.txt", "results.json", PREDICTIONS, TAGS)
 
 
 def holds_model(output_dir):

@@ -22,7 +22,7 @@ ORDER = (
     ("pruning", "distillation", "freezing", "budget"),
     ("dynabert",),  # whose sub-networks learn by distillation
     ("finetuning", "pretraining"),
-    ("classification", "spans"),
+    ("classification", "spans", "tagging"),
     ("augmentation", "export"),  # of the models of both
 )
 GROUP = {name: group for group, names in enumerate(ORDER) for name in names}
@@ -80,7 +80,9 @@ def test_every_package_has_its_place():
     assert found == set(GROUP) - {"flop", "modules of bert_tf"}
 
 
-@pytest.mark.parametrize("name", ["finetuning", "classification", "spans", "pretraining"])
+@pytest.mark.parametrize(
+    "name", ["finetuning", "classification", "spans", "tagging", "pretraining"]
+)
 def test_a_program_names_its_levers_in_one_place(name):
     levers = {"pruning", "distillation", "freezing"}
     levers |= {"budget"} if name != "pretraining" else set()  # which is by the clock

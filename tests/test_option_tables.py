@@ -21,12 +21,14 @@ from bert_tf.freezing.options import RULE
 from bert_tf.options import names_that_need, option_fields
 from bert_tf.pretraining.options import PretrainingOptions
 from bert_tf.serving.options import PredictOptions
+from bert_tf.tagging.options import TaggerOptions
 from examples import make_sentiment_data, quickstart, sweep_markers
 from tests import tiny
 
 # The programs with flags that need others, and what a command of theirs cannot do without.
 PROGRAMS = {
     ClassifierOptions: {"do_eval": True, "model_dir": "m", "output_dir": "o"},
+    TaggerOptions: {"do_eval": True, "model_dir": "m", "output_dir": "o", "data_dir": "d"},
     PretrainingOptions: {"do_train": True, "data_dir": "d", "output_dir": "o"},
     PretrainingDataOptions: {"input_file": "i", "vocab_file": "v", "output_dir": "o"},
     factorize.Options: {"model_dir": "m", "output_dir": "o"},
@@ -212,7 +214,7 @@ def test_options_import_no_tensorflow():
     modules = [
         "run_classifier", "run_pretraining", "create_pretraining_data", "factorize", "remove_mask",
         "augment_data", "choose_subnetwork", "convert_checkpoint", "export_subnetwork",
-        "run_squad",
+        "run_squad", "run_tagger",
     ]  # fmt: skip
     parts = [
         ".".join(path.relative_to(tiny.ROOT).with_suffix("").parts)

@@ -2,7 +2,7 @@
 
 from bert_tf.encoder import BertEncoder, kernels
 from bert_tf.finetuning.model import TaskModel
-from bert_tf.heads import ClassifierHead, example_losses, softened_losses
+from bert_tf.heads import ClassifierHead, example_losses
 
 
 class SequenceClassifier(TaskModel):
@@ -39,10 +39,6 @@ class SequenceClassifier(TaskModel):
     def example_losses(self, labels, logits):
         """Returns float32 losses [batch] of the task, see `heads.example_losses`."""
         return example_losses(labels, logits, self.regression)
-
-    def softened_losses(self, wanted, logits, temperature):
-        """Returns float32 losses [batch], see `heads.softened_losses`."""
-        return softened_losses(wanted, logits, temperature, self.regression)
 
 
 def build_classifier(config, arrays, task, seed=0):

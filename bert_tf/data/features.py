@@ -87,7 +87,11 @@ class FeatureStore:
             "input_mask": mask.astype(np.int32),
             "input_type_ids": types.astype(np.int32),
         }
-        return inputs, None if self.labels is None else self.labels[example_ids]
+        return inputs, self.batch_labels(example_ids, mask)
+
+    def batch_labels(self, example_ids, mask):
+        """Returns the labels of a batch, or None; `mask` (bool [b, t]) is of its real tokens."""
+        return None if self.labels is None else self.labels[example_ids]
 
     def taken(self, example_ids):
         """Returns the `FeatureStore` of some examples, in their order; the arrays are copies.

@@ -23,7 +23,8 @@ class DistillationLoss:
 
     But for `original` the last layer of a student whose head reads the first token computes that
     one only and is compared there; all other layers are compared at every token. A teacher at most
-    half as deep, whose last layer has several students, computes it in full.
+    half as deep, whose last layer has several students, computes it in full. Where tokens have
+    labels, logits are compared at those, and an example counts as much as it has of them.
 
     Args:
       teacher: `TaskModel` of the same task; it is run without dropout and never trained.
@@ -61,7 +62,7 @@ class DistillationLoss:
         depth, own = teacher.config.num_hidden_layers, student_config.num_hidden_layers
         self.layers = [round(i * depth / own) for i in range(own + 1)]
         whole = hidden_loss == "original" or depth in self.layers[:-1]
-        self._first_token_only = not hidden_weight or not whole
+        self._first_token_only = not hidden_weight or not whole  # if that is all it reads
 
     def wanted(self, inputs, width=None):
         """Returns the teacher's (logits, hidden states) for `inputs`, which have no gradient.
@@ -78,7 +79,7 @@ class DistillationLoss:
         )
         return tf.stop_gradient(logits), [tf.stop_gradient(state) for state in states]
 
-    def __call__(self, inputs, outputs, wanted, layers=None):
+    def __call__(self, inputs, outputs, wanted, layers=None, labels=None):
         """Returns float32 losses [batch].
 
         Args:
@@ -89,12 +90,14 @@ class DistillationLoss:
           wanted: the teacher's, of `wanted`.
           layers: the student's layers that ran; None for all. What each of them takes is compared
             with what the teacher's takes, and what the last one gives with what the teacher's does.
+          labels: the task's, where they say what counts, see `TaskModel.label_weights`.
         """
         (logits, states), (wanted_logits, wanted_states) = outputs, wanted
-        teacher = self._teacher
-        losses = self.logits_weight * teacher.softened_losses(
-            wanted_logits, logits, self.temperature
-        )
+        weights = None if labels is None else self._teacher.label_weights(labels)
+        losses = self._teacher.softened_losses(wanted_logits, logits, self.temperature)
+        if weights is not None:
+            losses = tf.reduce_sum(losses * weights, -1)
+        losses = self.logits_weight * losses
         if self.hidden_weight:
             mask = tf.cast(inputs["input_mask"], tf.float32)
             places = self.layers
@@ -103,12 +106,13 @@ class DistillationLoss:
             chosen = [wanted_states[i] for i in places[-len(states) :]]
             if self.hidden_loss == "original":
                 mask = tf.ones_like(mask)
-            elif teacher.reads_first_token:
+            elif self._teacher.reads_first_token:
                 chosen[-1] = chosen[-1][:, :1]  # all that the student's last layer computes
             relative = self.hidden_loss == "relative"
-            losses += self.hidden_weight * hidden_losses(
-                chosen, states, mask, len(places), relative
-            )
+            hidden = hidden_losses(chosen, states, mask, len(places), relative)
+            if weights is not None:
+                hidden *= tf.reduce_sum(weights, -1)
+            losses += self.hidden_weight * hidden
         return losses
 
 

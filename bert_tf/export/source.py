@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from bert_tf.checkpoints import head_matching, names
-from bert_tf.checkpoints.head import describe
+from bert_tf.checkpoints.head import WORDS, describe
 from bert_tf.checkpoints.model_folder import LoadedModel, require_pooler
 from bert_tf.checkpoints.model_tokenizer import settings_of
 from bert_tf.data.tasks import get_task
@@ -97,13 +97,14 @@ def of(model):
             f"{model.source}: has masks, whose ranks are not removed yet: run remove_mask.py on it"
             " and export the result"
         )
-    require_pooler(model)
     head = describe(model)
-    if head and head.fault:
+    fault = head and (head.fault or (head.unit == WORDS and "a classifier of words"))
+    if fault:
         raise UserError(
-            f"{model.source}: has {head.fault}: classifiers of sentences are exported, regressions,"
+            f"{model.source}: has {fault}: classifiers of sentences are exported, regressions,"
             " masked language models and encoders"
         )
+    require_pooler(model)
     task = model.task or {}
     return ExportSource(
         model=model,

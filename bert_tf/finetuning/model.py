@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from bert_tf.encoder import BertEncoder, Subnetwork
+from bert_tf.heads import softened_losses
 from bert_tf.training.lever import Loss, Pass
 from bert_tf.training.passes import mean_losses
 from bert_tf.training.update import UpdatedModel
@@ -11,8 +12,8 @@ from bert_tf.training.update import UpdatedModel
 class TaskModel(UpdatedModel):
     """BERT with a head on top, trained by compile/fit.
 
-    A subclass makes the head, `classifier`, before anything is called, and defines `head_outputs`,
-    `example_losses` and `softened_losses`.
+    A subclass makes the head, `classifier`, before anything is called, and defines `head_outputs`
+    and `example_losses`.
 
     Args:
       config: `BertConfig`.
@@ -46,13 +47,16 @@ class TaskModel(UpdatedModel):
         raise NotImplementedError
 
     def softened_losses(self, wanted, logits, temperature):
-        """Returns float32 losses [batch] that draw logits to a teacher's, `wanted`.
+        """Returns float32 losses that draw logits to a teacher's, `wanted`, see `heads`.
 
         Args:
-          wanted, logits: float32, of `forward`.
+          wanted, logits: float32 [..., num_outputs], of `forward`.
           temperature: that softens both.
+
+        Returns:
+          One for each label: [batch], or of the shape of `label_weights`.
         """
-        raise NotImplementedError
+        return softened_losses(wanted, logits, temperature, self.regression)
 
     def label_weights(self, labels):
         """Returns how much each label counts, float32 of the labels' shape; None: all alike."""

@@ -18,6 +18,8 @@ from bert_tf.training.rhythm import DIVERGED, TERMINATED
 
 PREDICTIONS = "test_results*.tsv"
 """Pattern of the names of files with predictions."""
+TAGS = "test_results.conll"
+"""Name of the file with predicted labels of words."""
 
 # Google's and the pruning port's names for what scikit-learn calls otherwise.
 _REPORT_NAMES = {"accuracy": "eval_accuracy", "f1": "f1_score"}
@@ -26,8 +28,8 @@ EXIT_TERMINATED = 143
 """Exit status of a run that SIGTERM ended: it saved its state, the same command goes on."""
 
 _OF_A_MODEL = (
-    "eval_results.txt", "results.json", PREDICTIONS, "predictions.json", "nbest_predictions.json",
-    "null_odds.json",
+    "eval_results.txt", "results.json", PREDICTIONS, TAGS,
+    "predictions.json", "nbest_predictions.json", "null_odds.json",
 )  # fmt: skip
 
 

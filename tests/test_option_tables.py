@@ -21,6 +21,7 @@ from bert_tf.freezing.options import RULE
 from bert_tf.options import names_that_need, option_fields
 from bert_tf.pretraining.options import PretrainingOptions
 from bert_tf.serving.options import PredictOptions
+from bert_tf.spans.options import SpanOptions
 from bert_tf.tagging.options import TaggerOptions
 from examples import make_sentiment_data, quickstart, sweep_markers
 from tests import tiny
@@ -28,6 +29,7 @@ from tests import tiny
 # The programs with flags that need others, and what a command of theirs cannot do without.
 PROGRAMS = {
     ClassifierOptions: {"do_eval": True, "model_dir": "m", "output_dir": "o"},
+    SpanOptions: {"do_eval": True, "predict_file": "p", "model_dir": "m", "output_dir": "o"},
     TaggerOptions: {"do_eval": True, "model_dir": "m", "output_dir": "o", "data_dir": "d"},
     PretrainingOptions: {"do_train": True, "data_dir": "d", "output_dir": "o"},
     PretrainingDataOptions: {"input_file": "i", "vocab_file": "v", "output_dir": "o"},
@@ -49,8 +51,8 @@ FREE_TEXT = {
     "augmented_file", "bert_config_file", "cache_dir", "checkpoint", "classifier_flags", "data_dir",
     "dev_file", "eval_input_file", "export_dir", "feature_dir", "glove_file", "id_column",
     "init_checkpoint", "input", "input_file", "keep", "label_column", "labels", "model_dir", "name",
-    "output", "output_dir", "output_file", "output_folder_dir", "run_dir", "subnetworks",
-    "task_name", "teacher_model_dir", "test_file", "text_column", "text_file",
+    "output", "output_dir", "output_file", "output_folder_dir", "predict_file", "run_dir",
+    "subnetworks", "task_name", "teacher_model_dir", "test_file", "text_column", "text_file",
     "text_pair_column", "tfrecord_dir", "tpu", "train_file", "vocab_file", "weights_dir",
     "work_dir", "xnli_language",
 }  # fmt: skip
@@ -62,6 +64,8 @@ NEEDS = {
     "without --do_train": (TRAIN, ONLY_EVAL),
     "without --do_eval": (EVAL, ONLY_TRAIN),
     "without --do_predict": ({}, {}),
+    "without --do_eval or --do_predict": (EVAL, {**ONLY_TRAIN, "predict_file": None}),
+    "without --version_2_with_negative": ({}, TRAIN),
     "without --task_name=custom": ({"task_name": "custom"}, {"task_name": "rte"}),
     "without --data_aug": ({"data_aug": True}, {}),
     "without --task_name=xnli": ({}, {"task_name": "rte"}),

@@ -7,6 +7,7 @@ from bert_tf.errors import UserError, shown
 from bert_tf.task_names import canonical_name
 
 HEAD = ("output_weights", "output_bias")
+SPAN_HEAD = ("cls/squad/output_weights", "cls/squad/output_bias")
 CONFIG_KEYS = ("architectures", "finetuning_task", "id2label", "label2id", "problem_type")
 """Keys of Hugging Face's config.json that describe a head."""
 

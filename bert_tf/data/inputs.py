@@ -208,7 +208,8 @@ def task_of(options, source):
     if not options.task_name and saved.get("head") is not None:
         raise UserError(
             f"{source.source}: was fine-tuned for {saved['head']}, not for sentences with one label"
-            " each: give it to the program that made it (run_tagger.py), or name a --task_name"
+            " each: give it to the program that made it (run_tagger.py, run_squad.py), or name a"
+            " --task_name"
         )
     if not name or not isinstance(name, str):
         raise UserError("--task_name is required: the model folder records no task")

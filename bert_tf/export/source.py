@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from bert_tf.checkpoints import head_matching, names
-from bert_tf.checkpoints.head import WORDS, describe
+from bert_tf.checkpoints.head import SPAN_HEAD, WORDS, describe
 from bert_tf.checkpoints.model_folder import LoadedModel, require_pooler
 from bert_tf.checkpoints.model_tokenizer import settings_of
 from bert_tf.data.tasks import get_task
@@ -99,6 +99,8 @@ def of(model):
         )
     head = describe(model)
     fault = head and (head.fault or (head.unit == WORDS and "a classifier of words"))
+    if head is None and SPAN_HEAD[0] in model.arrays:
+        fault = "a head of spans (run_squad.py)"
     if fault:
         raise UserError(
             f"{model.source}: has {fault}: classifiers of sentences are exported, regressions,"

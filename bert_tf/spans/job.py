@@ -5,6 +5,7 @@ import pathlib
 
 from absl import logging
 
+from bert_tf.checkpoints.head import SPAN_HEAD
 from bert_tf.checkpoints.model_tokenizer import tokenizer_of
 from bert_tf.errors import UserError
 from bert_tf.finetuning.job import Job
@@ -49,7 +50,7 @@ class SpanJob(Job):
     @staticmethod
     def require(source, wanted, advice):  # noqa: ARG004 - there is one such task
         """Raises `UserError` if the model has no head of spans; `advice` says what to do."""
-        missing = [name for name in task.HEAD if name not in (source.arrays or {})]
+        missing = [name for name in SPAN_HEAD if name not in (source.arrays or {})]
         if missing:
             raise UserError(f"{source.source}: holds no head of spans ({missing[0]}): {advice}")
 

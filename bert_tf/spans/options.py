@@ -5,7 +5,7 @@ import typing
 
 from bert_tf.errors import UserError
 from bert_tf.finetuning.options import WORK, FinetuningOptions, groups
-from bert_tf.options import DO_TRAIN, Needs, at_least, option
+from bert_tf.options import DO_TRAIN, Needs, at_least, between, option
 
 GROUP = "Questions and contexts"
 ANSWERS = "Answers"
@@ -91,6 +91,7 @@ class SpanOptions(FinetuningOptions):
         "SQuAD 2.0: no answer is given where its score is above that of the best answer by more"
         " than this.",
         ANSWERS,
+        valid=between(-10_000, 10_000),
         needs=(_PREDICTS, _NEGATIVE),
     )
 

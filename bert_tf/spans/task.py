@@ -8,7 +8,6 @@ from bert_tf.spans.decoding import Decoding
 from bert_tf.spans.windows import WindowShape
 
 NAME = "squad"
-HEAD = ("cls/squad/output_weights", "cls/squad/output_bias")
 
 
 @dataclasses.dataclass(frozen=True)

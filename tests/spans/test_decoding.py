@@ -61,7 +61,7 @@ def test_a_window_where_no_best_end_follows_a_best_start(squad, tokenizer):
     logits = logits_for(store)
     begin = store.first_lengths[0]
     logits[begin + 3, 0] = logits[begin, 1] = 3.0
-    logits[begin + 2, 1] = -1.0
+    logits[begin + 3, 1] = -4.0
     found = decode(store, logits, Decoding(n_best_size=1))[0]
     assert found.answer == "good" and len(found.n_best) == 1
 
@@ -181,8 +181,8 @@ def test_equal_to_google(seed, negative, random_questions, tokenizer):
             }
             for g, p in zip(one.n_best, probabilities(one.n_best), strict=True)
         ]
-        if n_best[question.id][0]["text"] == "empty":  # where ours looks further
-            continue
+        if not {guess["text"] for guess in n_best[question.id]} - {"", "empty"}:
+            continue  # where ours looks further
         assert one.answer == answers[question.id]
         assert [{**g, "probability": 0} for g in listed] == [
             {**g, "probability": 0} for g in n_best[question.id]

@@ -142,7 +142,7 @@ def test_equal_to_the_script_of_2_0(rows, threshold):
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(
     st.lists(
-        st.tuples(st.lists(TEXTS.filter(bool), max_size=2), TEXTS, st.integers(-2, 2)),
+        st.tuples(st.lists(TEXTS.filter(normalize_answer), max_size=2), TEXTS, st.integers(-2, 2)),
         min_size=1,
         max_size=6,
     )

@@ -23,7 +23,7 @@ from bert_tf.pretraining.options import PretrainingOptions
 from bert_tf.serving.options import PredictOptions
 from bert_tf.spans.options import SpanOptions
 from bert_tf.tagging.options import TaggerOptions
-from examples import make_sentiment_data, quickstart, sweep_markers
+from examples import make_questions, make_sentiment_data, quickstart, sweep_markers
 from tests import tiny
 
 # The programs with flags that need others, and what a command of theirs cannot do without.
@@ -42,6 +42,7 @@ PROGRAMS = {
 }
 OTHERS = (
     convert_checkpoint.Options, BenchmarkOptions, quickstart.Options, make_sentiment_data.Options,
+    make_questions.Options,
     sweep_markers.Options, PredictOptions,
 )  # fmt: skip
 EVERY_FLAG = [(cls, field) for cls in (*PROGRAMS, *OTHERS) for field in option_fields(cls)]

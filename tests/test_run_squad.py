@@ -107,8 +107,8 @@ def test_a_run_learns_and_leaves_its_files(run, files):
     assert HEAD in tiny.arrays_of(output)
     lines = (output / "eval_results.txt").read_text().splitlines()
     assert "f1_score = 1" in lines and "exact_match = 1" in lines
-    scalars, _ = tiny.read_events(output)
-    assert {"loss", "f1_score", "exact_match", "eval_loss"} <= set(scalars)
+    scalars, _ = tiny.read_events(output / "eval")
+    assert {"f1_score", "exact_match", "eval_loss"} <= set(scalars)
     assert read(output / "results.json")["metrics"] == results["metrics"]
 
 
@@ -182,6 +182,22 @@ def test_hugging_face_and_back(run, files, root):
     tiny.run(**short, output_dir=root / "tuned_hf")
     tuned = tiny.arrays_of(root / "tuned_hf")
     assert HEAD in tuned and not [n for n in tuned if "pooler" in n]
+
+
+def test_a_factorised_model_answers_the_same(run, files, tmp_path):
+    """And a part of it is cut out with its head."""
+    import export_subnetwork
+    import factorize
+
+    _, output = run
+    factorize.main(factorize.Options(model_dir=str(output), output_dir=str(tmp_path / "f")))
+    common = {"program": "spans", "do_predict": True, "predict_file": files["1.1"] / "predict.json"}
+    tiny.run(**common, model_dir=tmp_path / "f", output_dir=tmp_path / "o")
+    assert read(tmp_path / "o" / "predictions.json") == read(output / "predictions.json")
+    part = {"model_dir": str(output), "output_dir": str(tmp_path / "half"), "width": 0.5}
+    export_subnetwork.main(export_subnetwork.Options(given=frozenset(part), **part))
+    tiny.run(**common, model_dir=tmp_path / "half", output_dir=tmp_path / "p")
+    assert len(read(tmp_path / "p" / "predictions.json")) == 16
 
 
 def test_other_heads_are_left_out_or_refused(run, files, root, tmp_path):

@@ -7,6 +7,9 @@ import tf_keras as keras
 class SpanHead(keras.layers.Layer):
     """logits = hidden output_weights' + output_bias of each token, in float32.
 
+    The bias is Google's and is not trained: a number added to all tokens changes neither the loss
+    nor an answer, and Adam would make whole steps of the rounding that its gradient consists of.
+
     Args:
       hidden_size: width of the encoder's output.
       initializer_range: standard deviation of the truncated normal initialisation.
@@ -25,7 +28,10 @@ class SpanHead(keras.layers.Layer):
                 initializer=keras.initializers.TruncatedNormal(stddev=initializer_range),
             )
             self.output_bias = self.add_weight(
-                name="cls/squad/output_bias", shape=[self.num_outputs], initializer="zeros"
+                name="cls/squad/output_bias",
+                shape=[self.num_outputs],
+                initializer="zeros",
+                trainable=False,
             )
 
     def call(self, sequence):

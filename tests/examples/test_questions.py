@@ -25,7 +25,7 @@ def test_questions_and_answers(tmp_path):
     found = {q.text: q.answers[0].text for q in questions.questions}
     assert found == {
         "The old trunk road was finished in what year , and John Smith walked": "1926",
-        "in the house by the lake from what year until her death .": "1801",
+        "Jones lived in the house by the lake from what year until her death .": "1801",
         "The well-known engine of the film has how many parts X , and so": "1,250",
     }
 

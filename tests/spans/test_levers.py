@@ -43,6 +43,8 @@ LEVERS = {
     "widths": "distillation_loss",
 }
 
+REPLICATED = ("plain", "distillation", "masks")
+
 
 @pytest.fixture(scope="module", autouse=True)
 def eagerly():
@@ -109,16 +111,21 @@ def _windows(common, model, root):
 
 @pytest.fixture(scope="module")
 def on_two_replicas(runs, tmp_path_factory):
-    """{name of a lever: output folder of its run on two replicas}."""
-    flags = {name: {**run, **tiny.WITHOUT_DROPOUT} for name, run in runs.items()}
+    """{name of a lever: output folder of its run on two replicas}, of `REPLICATED`."""
+    flags = {name: {**runs[name], **tiny.WITHOUT_DROPOUT} for name in REPLICATED}
     return tiny.run_on_two_replicas(flags, tmp_path_factory.mktemp("replicas"))
 
 
+@pytest.mark.parametrize("lever", REPLICATED)
+def test_a_lever_accumulates_and_runs_on_two_replicas(lever, runs, on_two_replicas, tmp_path):
+    tiny.run(**{**runs[lever], **tiny.WITHOUT_DROPOUT}, output_dir=tmp_path / "whole")
+    tiny.check_accumulation(runs[lever], tmp_path, tmp_path / "whole")
+    tiny.check_two_replicas(runs[lever], tmp_path, tmp_path / "whole", on_two_replicas[lever])
+
+
 @pytest.mark.parametrize("lever", LEVERS)
-def test_a_lever_resumes_accumulates_and_runs_on_two_replicas(
-    lever, runs, on_two_replicas, tmp_path
-):
-    results = tiny.check_lever(runs[lever], tmp_path, KILLED_AT, on_two_replicas[lever])
+def test_a_lever_resumes(lever, runs, tmp_path):
+    results = tiny.check_resume(runs[lever], tmp_path, KILLED_AT)
     assert results["global_step"] == STEPS
     scalars, _ = tiny.read_events(tmp_path / "resumed")
     assert LEVERS[lever] in scalars

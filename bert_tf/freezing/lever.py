@@ -66,7 +66,8 @@ class Freezing(Lever):
         if self._options.freeze_layers:
             freeze(run.model, self._options.freeze_layers)
         length = max(1, round(float(run.store.lengths.mean())))
-        logging.info("\n%s", freezing_summary(run.model.encoder, length))
+        first = run.model.reads_first_token
+        logging.info("\n%s", freezing_summary(run.model.encoder, length, first))
         self._autofreeze = self._make_autofreeze()
         if self._options.activation_cache != "off":
             self.cache = self._make_cache()
@@ -134,7 +135,8 @@ class Freezing(Lever):
             return 1.0
         if frozen not in self._costs:
             length = float(self._run.store.lengths.mean())
-            share = frozen_share(self._run.model.encoder, length, frozen)
+            model = self._run.model
+            share = frozen_share(model.encoder, length, frozen, model.reads_first_token)
             self._costs[frozen] = step_costs(share)
         return self._costs[frozen][cached]
 

@@ -22,8 +22,7 @@ def freezing_summary(encoder, length, first_token_only=True):
     Args:
       encoder: `BertEncoder`.
       length: tokens of an example.
-      first_token_only: whether its last layer computes the first token only, for a classifier of
-        sentences; a model without that has no pooler.
+      first_token_only: whether the last layer computes the first token only, for a classifier.
     """
     parts = _parts(encoder, length, first_token_only)
     width = max(len(part.name) for part in parts)
@@ -48,8 +47,10 @@ def frozen_share(encoder, length, num_layers, first_token_only=True):
     """Returns the share of the forward pass's FLOPs in the first `num_layers` layers, in [0, 1).
 
     Args:
-      encoder, length, first_token_only: see `freezing_summary`.
+      encoder: `BertEncoder`.
+      length: tokens of an example.
       num_layers: 0 to all layers.
+      first_token_only: see `freezing_summary`.
     """
     parts = _parts(encoder, length, first_token_only)  # embeddings, layers, pooler
     flops = [part.flops for part in parts]
@@ -83,8 +84,6 @@ def _parts(encoder, length, first_token_only):
     for index, layer in enumerate(layers):
         flops = layer_flops(layer, length, first_token_only and index == len(layers) - 1)
         parts.append(_Part(f"layer {index}", _size(layer), flops, index < (start or 0)))
-    if not first_token_only:
-        return parts
     flops = 2.0 * _matrix_parameters(encoder.pooler)
     return [*parts, _Part("pooler", _size(encoder.pooler), flops, False)]
 

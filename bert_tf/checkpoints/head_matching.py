@@ -82,7 +82,9 @@ def order_of(head, task, numbers_agree=False):
     if head.fault:
         return None, f"{head.fault}, not for {task.unit} with one label each"
     if head.unit != task.unit:
-        return None, f"for {head.text()}, not for {task.unit} with one label each"
+        return None, (
+            f"for {head.text()}, the data are of task {task.name}, {task.unit} with one label each"
+        )
     wanted = "a score" if task.labels is None else f"labels {listed(task.labels)}"
     count = outputs_text(len(task.labels or [1]))
     differs = None, f"for {head.text()}, the data are of task {task.name} with {count} ({wanted})"

@@ -116,9 +116,11 @@ def task_of(options, source):
     }
     train = None
     if options.do_train:
-        train = conll.read(file_of(options, "train"), **columns).first(options.max_train_examples)
-    scheme = _scheme(options, saved, train, trained if own else None)
-    labels = _labels(options, train, trained if own else None, scheme, source)
+        train = conll.read(file_of(options, "train"), **columns)
+    named = _named(options)
+    known = trained.labels if own and trained else None
+    scheme = _scheme(options, saved, train, named or known)
+    labels = named or _labels(train, known, scheme, source)
     return TaggingTask(labels, scheme, **columns, train=train)
 
 
@@ -128,40 +130,50 @@ def _as_fine_tuned(options, name, saved):
     return value if name in options.given else saved.get(name, value)
 
 
-def _scheme(options, saved, train, trained):
-    """One of `entities.SCHEMES`; checks the training file's labels by it."""
+def _named(options):
+    """The labels (tuple of str) of the flag, None without it."""
+    if options.labels is None:
+        return None
+    labels = tuple(label.strip() for label in options.labels.split(","))
+    if not all(labels) or len(set(labels)) != len(labels) or len(labels) < 2:
+        raise UserError(f"--labels={options.labels}: expected different names, two or more")
+    return labels
+
+
+def _scheme(options, saved, train, labels):
+    """One of `entities.SCHEMES`; checks the training file's labels by it.
+
+    Args:
+      options: `TaggerOptions`.
+      saved: dict of task.json, {} if it is not a tagger's.
+      train: `ConllFile`, or None.
+      labels: the names that are known without it, or None.
+    """
     scheme, given = options.scheme, options.scheme != "auto"
     if not given and train is not None:
         scheme = entities.recognise(train.labels, train.offsets)
         logging.info("%s: labels are read as %s", train.path, scheme)
     elif not given:
         scheme = saved.get("scheme")
-        if scheme not in entities.SCHEMES:  # another program's model
-            labels = list(trained.labels or ()) if trained else []
-            scheme = entities.recognise(labels, np.arange(len(labels) + 1))
-            scheme = "iob2" if scheme == "iob1" else scheme  # one by one, each begins an entity
+        if scheme not in entities.SCHEMES:  # another program's model; each label by itself
+            scheme = entities.recognise(labels or [], np.arange(len(labels or []) + 1))
+            scheme = "iob2" if scheme == "iob1" else scheme
     if train is not None:
         entities.check(train, scheme, given)
     return scheme
 
 
-def _labels(options, train, trained, scheme, source):
-    """The task's labels: the flag's, else the trained head's, else those of the training file."""
-    if options.labels is not None:
-        labels = tuple(label.strip() for label in options.labels.split(","))
-        if not all(labels) or len(set(labels)) != len(labels) or len(labels) < 2:
-            raise UserError(f"--labels={options.labels}: expected different names, two or more")
-        return labels
-    own = trained.labels if trained else None
+def _labels(train, known, scheme, source):
+    """The task's labels: those of the trained head if they will do, else the training file's."""
     if train is None:
-        if own:
-            return own
+        if known:
+            return known
         raise UserError(
             f"{source.source}: nothing names the labels of its words: name them in --labels, in"
             " the order of its outputs, or give a model that run_tagger.py has trained"
         )
     found = entities.discover(train, scheme)
-    return own if own and set(train.labels) <= set(own) <= set(found) else found
+    return known if known and set(train.labels) <= set(known) <= set(found) else found
 
 
 def file_of(options, split):
@@ -218,7 +230,9 @@ def read(options, source, task, output_dir, write=True):  # noqa: ARG001 - as ev
         return store
 
     columns = (task.token_column, task.label_column)
-    train = build("train", task.train) if options.do_train else None
+    train = None
+    if options.do_train:
+        train = build("train", task.train.first(options.max_train_examples))
     dev, test, test_file = {}, {}, None
     if options.do_eval:
         file = conll.read(file_of(options, "dev"), *columns)

@@ -94,7 +94,7 @@ def _check_shape(shape, source):
             f"--max_seq_length={shape.max_seq_length}: the model's position table"
             f" (max_position_embeddings in its configuration) has {positions} rows"
         )
-    if types < 2:
+    if types == 1:
         raise UserError(
             f"{source.source}: knows single texts only (type_vocab_size 1 in its configuration):"
             " give a model with two token types, for question and context"

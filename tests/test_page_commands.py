@@ -39,6 +39,7 @@ SHORTER = {
     },
     "benchmarks.profile_step": {"steps": 2},
     "benchmarks.pruning": {"columns": "b", "shares": "50,75,90", "seeds": 1},
+    "examples/make_tagged_data.py": {"train_rows": 64, "dev_rows": 20, "test_rows": 20},
     "examples/sweep_markers.py": {"seeds": 1},
 }
 # What stands before a snippet whose text leaves it to the reader.

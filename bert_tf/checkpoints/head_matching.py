@@ -83,7 +83,8 @@ def order_of(head, task, numbers_agree=False):
         return None, f"{head.fault}, not for {task.unit} with one label each"
     if head.unit != task.unit:
         return None, (
-            f"for {head.text()}, the data are of task {task.name}, {task.unit} with one label each"
+            f"for {head.text()}, the data are of task {task.name} with a label for each of its"
+            f" {task.unit}"
         )
     wanted = "a score" if task.labels is None else f"labels {listed(task.labels)}"
     count = outputs_text(len(task.labels or [1]))

@@ -152,7 +152,8 @@ def _scheme(options, saved, train, labels):
     scheme, given = options.scheme, options.scheme != "auto"
     if not given and train is not None:
         scheme = entities.recognise(train.labels, train.offsets)
-        logging.info("%s: labels are read as %s", train.path, scheme)
+        read_as = "those of single words, without entities" if scheme == "none" else scheme
+        logging.info("%s: labels are read as %s", train.path, read_as)
     elif not given:
         scheme = saved.get("scheme")
         if scheme not in entities.SCHEMES:  # another program's model; each label by itself

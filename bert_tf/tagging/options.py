@@ -13,9 +13,9 @@ from bert_tf.options import (
     option,
     refuse_if,
 )
+from bert_tf.tagging import entities
 
 GROUP = "Sentences and labels"
-SCHEMES = ("auto", "iob1", "iob2", "iobes", "bilou", "none")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -61,7 +61,7 @@ class TaggerOptions(FinetuningOptions):
         " (parts of speech), which have no F1; auto finds it in the training file. A file that"
         " breaks the scheme that is named is refused.",
         GROUP,
-        SCHEMES,
+        ("auto", *entities.SCHEMES),
     )
     do_lower_case: bool | None = option(
         None, "Lower-case and strip accents. Default: as model folder or vocabulary show.", GROUP

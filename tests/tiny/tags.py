@@ -6,6 +6,19 @@ import numpy as np
 
 from tests.tiny.files import BAD, GOOD, PLAIN
 
+FLAGS = {
+    "do_train": True,
+    "do_eval": True,
+    "max_seq_length": 16,
+    "train_batch_size": 8,
+    "num_train_epochs": 2.0,
+    "learning_rate": 1e-3,
+    "eval_batch_size": 32,
+    "save_checkpoints_steps": 4,
+    "log_steps": 1,
+}
+"""Flags of a short run on `make_conll`."""
+
 
 def tagged_sentences(count, seed=0):
     """Returns [[(word, label)]]: GOOD words are of type G, BAD ones, two of them, of type B."""

@@ -64,7 +64,8 @@ class Options(TaskOptions, CheckpointOptions):
 
     finetuned: bool | None = option(
         None,
-        "Keep the classifier, with any number of labels. Default: as the model folder says.",
+        "Keep the classifier, with any number of labels, or the head of spans. Default: as the"
+        " model folder says.",
         model_options.GROUP,
     )
 
@@ -208,7 +209,7 @@ def main(options):
     model = model_folder.load_model(source, options.bert_config_file, options.vocab_file)
     factorization.check_dense(model.config, model.arrays, model.source)
     keep = bool(model.task) if options.finetuned is None else options.finetuned
-    if keep and "output_weights" not in model.arrays:
+    if keep and not {head.HEAD[0], head.SPAN_HEAD[0]} & set(model.arrays):
         raise UserError(f"{model.source}: has no classifier (output_weights) for --finetuned")
     files.make_output_dir(folder)
     statistics = _statistics(options, model)

@@ -42,6 +42,8 @@ setup(
         "report",
         "run_classifier",
         "run_pretraining",
+        "run_squad",
+        "run_tagger",
     ],
     # requirements-next.txt is the same list on TensorFlow 2.21, without tf-models-official.
     install_requires=[
@@ -86,6 +88,8 @@ setup(
             "bert-report=report:cli_main",
             "bert-run-classifier=run_classifier:cli_main",
             "bert-run-pretraining=run_pretraining:cli_main",
+            "bert-run-squad=run_squad:cli_main",
+            "bert-run-tagger=run_tagger:cli_main",
         ]
     },
 )

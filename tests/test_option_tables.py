@@ -23,12 +23,22 @@ from bert_tf.options import names_that_need, option_fields
 from bert_tf.pretraining.options import PretrainingOptions
 from bert_tf.report.options import ReportOptions
 from bert_tf.serving.options import PredictOptions
-from examples import make_sentiment_data, quickstart, sweep_markers
+from bert_tf.spans.options import SpanOptions
+from bert_tf.tagging.options import TaggerOptions
+from examples import (
+    make_questions,
+    make_sentiment_data,
+    make_tagged_data,
+    quickstart,
+    sweep_markers,
+)
 from tests import tiny
 
 # The programs with flags that need others, and what a command of theirs cannot do without.
 PROGRAMS = {
     ClassifierOptions: {"do_eval": True, "model_dir": "m", "output_dir": "o"},
+    SpanOptions: {"do_eval": True, "predict_file": "p", "model_dir": "m", "output_dir": "o"},
+    TaggerOptions: {"do_eval": True, "model_dir": "m", "output_dir": "o", "data_dir": "d"},
     PretrainingOptions: {"do_train": True, "data_dir": "d", "output_dir": "o"},
     PretrainingDataOptions: {"input_file": "i", "vocab_file": "v", "output_dir": "o"},
     factorize.Options: {"model_dir": "m", "output_dir": "o"},
@@ -41,7 +51,8 @@ PROGRAMS = {
 }
 OTHERS = (
     convert_checkpoint.Options, BenchmarkOptions, quickstart.Options, make_sentiment_data.Options,
-    sweep_markers.Options, PredictOptions, ReportOptions,
+    make_questions.Options, make_tagged_data.Options, sweep_markers.Options, PredictOptions,
+    ReportOptions,
 )  # fmt: skip
 EVERY_FLAG = [(cls, field) for cls in (*PROGRAMS, *OTHERS) for field in option_fields(cls)]
 
@@ -51,9 +62,10 @@ FREE_TEXT = {
     "classifier_flags", "data_dir", "dev_file", "eval_input_file", "export_dir", "feature_dir",
     "glove_file", "id_column", "init_checkpoint", "input", "input_file", "keep", "label_column",
     "labels", "markdown", "model", "model_dir", "name", "output", "output_dir", "output_file",
-    "output_folder_dir", "run_dir", "subnetworks", "task_name", "teacher_model_dir",
-    "test_file", "text_column", "text_file", "text_pair_column", "tfrecord_dir", "title", "tpu",
-    "train_file", "vocab_file", "weights_dir", "work_dir", "xnli_language",
+    "output_folder_dir", "predict_file", "run_dir", "subnetworks", "task_name",
+    "teacher_model_dir", "test_file", "text_column", "text_file", "text_pair_column",
+    "tfrecord_dir", "title", "tpu", "train_file", "vocab_file", "weights_dir", "work_dir",
+    "xnli_language",
 }  # fmt: skip
 
 # What meets a need, and what does not, by how the message names it.
@@ -63,6 +75,8 @@ NEEDS = {
     "without --do_train": (TRAIN, ONLY_EVAL),
     "without --do_eval": (EVAL, ONLY_TRAIN),
     "without --do_predict": ({}, {}),
+    "without --do_eval or --do_predict": (EVAL, {**ONLY_TRAIN, "predict_file": None}),
+    "without --version_2_with_negative": ({}, TRAIN),
     "without --task_name=custom": ({"task_name": "custom"}, {"task_name": "rte"}),
     "without --data_aug": ({"data_aug": True}, {}),
     "without --task_name=xnli": ({}, {"task_name": "rte"}),
@@ -150,13 +164,13 @@ def value_of(field):
 
 
 def test_no_flag_leaves_open_what_it_may_be():
-    loose = {
-        field.name
+    loose = [
+        field
         for _, field in EVERY_FLAG
         if not (field.metadata["valid"] or field.metadata["choices"] or kind(field) is bool)
-    }
-    assert loose == FREE_TEXT
-    assert all(kind(field) is str for _, field in EVERY_FLAG if field.name in FREE_TEXT)
+    ]
+    assert {field.name for field in loose} == FREE_TEXT
+    assert all(kind(field) is str for field in loose)
 
 
 def test_every_range_refuses_something_and_accepts_its_default():
@@ -219,6 +233,7 @@ def test_options_import_no_tensorflow():
         "run_classifier", "run_pretraining", "create_pretraining_data", "factorize", "remove_mask",
         "augment_data", "choose_subnetwork", "convert_checkpoint", "export_subnetwork",
         "extract_features", "report",
+        "run_squad", "run_tagger",
     ]  # fmt: skip
     parts = [
         ".".join(path.relative_to(tiny.ROOT).with_suffix("").parts)

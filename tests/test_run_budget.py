@@ -11,9 +11,9 @@ import pytest
 from bert_tf import classification
 from bert_tf.budget import Clock
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
-from bert_tf.classification import job
 from bert_tf.classification.evaluation import TaskEvaluation
 from bert_tf.errors import UserError
+from bert_tf.finetuning import job
 from bert_tf.pruning import factorization
 from bert_tf.training.results import exit_status
 from bert_tf.training.schedules import make_schedule

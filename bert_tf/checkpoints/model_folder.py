@@ -26,6 +26,7 @@ from bert_tf.config import BertConfig
 from bert_tf.errors import UserError
 
 _MARKS = (f"{CHECKPOINT}.index", *forms.HUGGINGFACE_WEIGHTS)  # files of a model
+POOLER = "bert/pooler/dense/kernel"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,11 +168,10 @@ def write_description(folder, config, vocab_file=None, task=None):
 
 def require_pooler(model):
     """Raises UserError if a `LoadedModel` cannot be used as a classifier for want of its pooler."""
-    name = "bert/pooler/dense/kernel"
-    if "output_weights" in model.arrays and name not in model.arrays:
+    if "output_weights" in model.arrays and POOLER not in model.arrays:
         raise UserError(
-            f"{model.source}: holds no pooler ({name}), through which its classifier sees the text:"
-            " give a fine-tuned model with its pooler, or train it"
+            f"{model.source}: holds no pooler ({POOLER}), through which its classifier sees the"
+            " text: give a fine-tuned model with its pooler, or train it"
         )
 
 

@@ -61,18 +61,8 @@ def build(options, source, task, output_dir, write=True):
     """
     saved = source.task or {}
     tokenizer = tokenizer_of(source, options.do_lower_case)
-    length = _as_fine_tuned("max_seq_length", options, saved)
-    if not isinstance(length, int):
-        raise UserError(
-            f"{source.source}: task.json: max_seq_length must be a whole number, found {length!r}:"
-            " correct it, or give --max_seq_length"
-        )
-    truncation = _as_fine_tuned("truncation", options, saved)
-    if length > source.config.max_position_embeddings:
-        raise UserError(
-            f"--max_seq_length={length}: the model's position table (max_position_embeddings in"
-            f" its configuration) has {source.config.max_position_embeddings} rows"
-        )
+    length = longest(options, source)
+    truncation = as_fine_tuned("truncation", options, saved)
     pairs = source.config.reads_pairs
     builder = _Builder(options, task, tokenizer, length, truncation, pairs, output_dir, write)
     train = builder.store("train", "train") if options.do_train else None
@@ -173,8 +163,34 @@ class _Builder:
         return store
 
 
-def _as_fine_tuned(name, options, saved):
-    """The option `name`; without training it is as the model was fine-tuned, unless given."""
+def longest(options, source):
+    """Returns the `max_seq_length` of a run, int.
+
+    Raises:
+      UserError: the `LoadedModel` records none that can be, or has fewer positions.
+    """
+    length = as_fine_tuned("max_seq_length", options, source.task or {})
+    if not isinstance(length, int):
+        raise UserError(
+            f"{source.source}: task.json: max_seq_length must be a whole number, found {length!r}:"
+            " correct it, or give --max_seq_length"
+        )
+    if length > source.config.max_position_embeddings:
+        raise UserError(
+            f"--max_seq_length={length}: the model's position table (max_position_embeddings in"
+            f" its configuration) has {source.config.max_position_embeddings} rows"
+        )
+    return length
+
+
+def as_fine_tuned(name, options, saved):
+    """Returns the option `name`; without training as the model was fine-tuned, unless given.
+
+    Args:
+      name: of the option.
+      options: of the run.
+      saved: dict of task.json.
+    """
     value = getattr(options, name)
     if name in options.given or options.do_train:
         return value
@@ -191,6 +207,12 @@ def task_of(options, source):
     """
     saved = source.task or {}
     name = options.task_name or saved.get("task_name")
+    if not options.task_name and saved.get("head") is not None:
+        raise UserError(
+            f"{source.source}: was fine-tuned for {saved['head']}, not for sentences with one label"
+            " each: give it to the program that made it (run_tagger.py, run_squad.py), or name a"
+            " --task_name"
+        )
     if not name or not isinstance(name, str):
         raise UserError("--task_name is required: the model folder records no task")
     name = name.lower()

@@ -19,6 +19,8 @@ from bert_tf.training.rhythm import DIVERGED, TERMINATED
 
 PREDICTIONS = "test_results*.tsv"
 """Pattern of the names of files with predictions."""
+TAGS = "test_results.conll"
+"""Name of the file with predicted labels of words."""
 
 # Google's and the pruning port's names for what scikit-learn calls otherwise.
 _REPORT_NAMES = {"accuracy": "eval_accuracy", "f1": "f1_score"}
@@ -26,7 +28,10 @@ _REPORT_NAMES = {"accuracy": "eval_accuracy", "f1": "f1_score"}
 EXIT_TERMINATED = 143
 """Exit status of a run that SIGTERM ended: it saved its state, the same command goes on."""
 
-_OF_A_MODEL = ("eval_results.txt", "results.json", PREDICTIONS)
+_OF_A_MODEL = (
+    "eval_results.txt", "results.json", PREDICTIONS, TAGS,
+    "predictions.json", "nbest_predictions.json", "null_odds.json",
+)  # fmt: skip
 
 
 def holds_model(output_dir):

@@ -42,7 +42,8 @@ class PlannedRun:
     @property
     def name(self):
         """As lines and messages name it."""
-        return " ".join([self.task or "", setting_name(self.setting), f"seed={self.seed}"]).strip()
+        parts = [self.task, setting_name(self.setting), f"seed={self.seed}"]
+        return " ".join(filter(None, parts))
 
     def command(self):
         """Returns the flags (list of str) of run_classifier.py."""
@@ -62,7 +63,7 @@ def make_plan(options):
       UserError: a flag that no run can have, named with the setting that it is in; two settings
         that are the same.
     """
-    contents, folders = Contents(), {}
+    contents, known = Contents(), {}
     output_dir = pathlib.Path(options.output_dir)
     settings = [found for variant in options.variants for found in _settings(options, variant)]
     runs = []
@@ -70,9 +71,10 @@ def make_plan(options):
         own = _own_flags(options, task, seed, output_dir)
         for setting, values in settings:
             run = PlannedRun(task, setting, seed, {**own, **values}, output_dir)
-            run = dataclasses.replace(run, folder=_folder(run, output_dir, contents))
+            digest = _digest(run, contents)
+            run = dataclasses.replace(run, folder=_folder(run, output_dir, digest))
             _check(run)
-            same = folders.setdefault(run.folder, run)
+            same = known.setdefault(digest, run)
             refuse_if(same is not run, f"{same.name} and {run.name} are the same run")
             runs.append(run)
     _check_plotted(options, settings)
@@ -124,11 +126,15 @@ def _own_flags(options, task, seed, output_dir):
     return flags
 
 
-def _folder(run, output_dir, contents):
-    """The folder that a run has, whichever flags were lists when it was made."""
+def _digest(run, contents):
+    """What a run is: its flags, and the content of the files that they name."""
     flags = {k: contents.of(k, x) for k, x in run.flags.items() if k not in WORKING}
     text = json.dumps(flags, sort_keys=True)
-    digest = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def _folder(run, output_dir, digest):
+    """The folder that a run has, whichever flags were lists when it was made."""
     parent = output_dir / RUNS_DIR / (run.task or "task")
     parts = [*setting_name(run.setting).split(), f"seed={run.seed}"]
     name = re.sub(r"[^\w.=,+-]+", "-", ",".join(parts))[:_LONGEST_NAME]

@@ -7,6 +7,7 @@ import statistics
 import sys
 
 from bert_tf import files, folders, locks
+from bert_tf.data.table import counted
 from bert_tf.errors import UserError
 from bert_tf.sweep import outcomes as outcomes_lib
 from bert_tf.sweep import runner
@@ -101,7 +102,7 @@ class _Sweep:
         others = len(found - {planned.folder for planned in self.runs})
         return "\n".join(
             [
-                f"{len(self.runs)} runs: "
+                f"{counted(len(self.runs), 'run', 'runs')}: "
                 + ", ".join([f"tasks={','.join(self._tasks())}", *lists, f"seeds={self._seeds()}"])
                 + (f"; {done} done before" if done else ""),
                 *([f"{others} more folders of runs are of other flags or files"] if others else []),

@@ -174,7 +174,7 @@ def _error_of(job):
         f.seek(max(job.log_start, size - _LONGEST_LOG))
         lines = [line for line in f.read().decode(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error: ")]
-    last = (errors or lines or ["it said nothing"])[-1].strip()
+    last = (errors or lines or [f"exit status {status} without a word"])[-1].strip()
     if status < 0:
         return f"ended by {signal.Signals(-status).name}, last line: {last}"
     return last.removeprefix("error: ")

@@ -90,13 +90,15 @@ class Table:
 
     @functools.cached_property
     def best(self):
-        """{problem: `Row` with the highest median}, of those of which most runs are done."""
+        """List of the `Row` with the highest median of each problem and metric, of those of which
+        most runs are done.
+        """
         found = {}
         for row in self.rows:
-            before = found.get(row.problem)
-            if row.values and (before is None or _rank(row) > _rank(before)):
-                found[row.problem] = row
-        return found
+            key = row.problem, row.metric
+            if row.values and (key not in found or _rank(row) > _rank(found[key])):
+                found[key] = row
+        return list(found.values())
 
     @property
     def flags(self):
@@ -109,7 +111,7 @@ class Table:
         Args:
           command: the command of the sweep, as text.
         """
-        best = [self._cells(row) for row in self.best.values()]
+        best = [self._cells(row) for row in self.best]
         rows = [self._cells(row, self._is_best(row)) for row in self.rows]
         parts = [
             f"# Sweep\n\n```sh\n{command}\n```\n",
@@ -122,7 +124,7 @@ class Table:
         return "\n".join(filter(None, parts))
 
     def _is_best(self, row):
-        return self.best.get(row.problem) is row
+        return any(row is best for best in self.best)
 
     def _cells(self, row, best=False):
         low, high = row.spread or (None, None)

@@ -40,6 +40,7 @@ setup(
         "remove_mask",
         "run_classifier",
         "run_pretraining",
+        "run_sweep",
     ],
     # requirements-next.txt is the same list on TensorFlow 2.21, without tf-models-official.
     install_requires=[
@@ -82,6 +83,7 @@ setup(
             "bert-remove-mask=remove_mask:cli_main",
             "bert-run-classifier=run_classifier:cli_main",
             "bert-run-pretraining=run_pretraining:cli_main",
+            "bert-run-sweep=run_sweep:cli_main",
         ]
     },
 )

@@ -81,9 +81,9 @@ class Each:
     default: object = None
 
 
-def list_option(help_text, group):
+def list_option(help_text, group, *, valid=None):
     """A field of a tuple of text that is a flag to be given as often as there are values."""
-    field = option((), help_text, group)
+    field = option((), help_text, group, valid=valid)
     return dataclasses.field(default=(), metadata={**field.metadata, "each": Each(str)})
 
 

@@ -23,6 +23,7 @@ ORDER = (
     ("dynabert",),  # whose sub-networks learn by distillation
     ("classification", "pretraining"),
     ("augmentation", "export"),  # of the models of both
+    ("sweep",),  # of the programs
 )
 GROUP = {name: group for group, names in enumerate(ORDER) for name in names}
 

@@ -21,6 +21,7 @@ from bert_tf.freezing.options import RULE
 from bert_tf.options import names_that_need, option_fields
 from bert_tf.pretraining.options import PretrainingOptions
 from bert_tf.serving.options import PredictOptions
+from bert_tf.sweep.options import SweepFlags
 from examples import make_sentiment_data, quickstart, sweep_markers
 from tests import tiny
 
@@ -38,7 +39,7 @@ PROGRAMS = {
 }
 OTHERS = (
     convert_checkpoint.Options, BenchmarkOptions, quickstart.Options, make_sentiment_data.Options,
-    sweep_markers.Options, PredictOptions,
+    sweep_markers.Options, PredictOptions, SweepFlags,
 )  # fmt: skip
 EVERY_FLAG = [(cls, field) for cls in (*PROGRAMS, *OTHERS) for field in option_fields(cls)]
 
@@ -154,7 +155,7 @@ def test_no_flag_leaves_open_what_it_may_be():
 
 
 def test_every_range_refuses_something_and_accepts_its_default():
-    wrong = {int: [-(10**9)], float: [-1e9], str: ["?"]}
+    wrong = {int: [-(10**9)], float: [-1e9], str: ["?"], tuple: [("?",)]}
     for _, field in EVERY_FLAG:
         if not field.metadata["valid"]:
             continue
@@ -212,6 +213,7 @@ def test_options_import_no_tensorflow():
     modules = [
         "run_classifier", "run_pretraining", "create_pretraining_data", "factorize", "remove_mask",
         "augment_data", "choose_subnetwork", "convert_checkpoint", "export_subnetwork",
+        "run_sweep",
     ]  # fmt: skip
     parts = [
         ".".join(path.relative_to(tiny.ROOT).with_suffix("").parts)

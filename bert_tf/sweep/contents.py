@@ -9,12 +9,12 @@ from bert_tf.errors import UserError
 
 # Where a run works: what it computes does not depend on it.
 WORKING = {"output_dir", "feature_dir", "cache_dir", "keep_cache", "log_steps"}
-# What a run leaves in a model folder beside the model, and what only people read.
-_OTHER_FILES = re.compile(
-    r"\.|events\.out\.|(?i:readme|license)|(?:results|training_state)\.json$|(?:eval|test)_results"
-    r"|log\.txt$"
+# What only people read, and what a run leaves in a model folder beside the model.
+_READ_ME = re.compile(r"\.|(?i:readme|license)")
+_RUN_FILES = re.compile(
+    r"events\.out\.|(?:results|training_state)\.json$|(?:eval|test)_results|log\.txt$"
 )
-_OTHER_FOLDERS = {"activations", "best", "checkpoints", "eval", "features"}
+_RUN_FOLDERS = {"activations", "best", "checkpoints", "eval", "features"}
 _BLOCK = 1 << 22
 
 
@@ -41,12 +41,13 @@ class Contents:
         """
         if not (names_files(flag) and isinstance(value, str)):
             return value
-        if value not in self._digests:
-            self._digests[value] = self._digest(flag, value)
-        return self._digests[value]
+        of_model = "model" in flag or "checkpoint" in flag
+        if (value, of_model) not in self._digests:
+            self._digests[value, of_model] = self._digest(flag, value, of_model)
+        return self._digests[value, of_model]
 
-    def _digest(self, flag, value):
-        found = _files(pathlib.Path(value)) or _files(pathlib.Path(value.partition(":")[2] or "/-"))
+    def _digest(self, flag, value, of_model):
+        found = _files(value, of_model) or _files(value.partition(":")[2], of_model)
         if not found:
             return value  # the run says that it is missing, or a library knows the name
         digest = hashlib.blake2b(digest_size=16)
@@ -61,17 +62,21 @@ class Contents:
         return digest.hexdigest()
 
 
-def _files(path):
-    """[(name, path)] of what a path stands for: a file, a folder's files, those of a prefix."""
-    if path.is_file():
-        return [("", path)]
+def _files(text, of_model):
+    """[(name, path)] of what text stands for: a file, a folder's, those of a prefix or pattern."""
+    path = pathlib.Path(text).expanduser()
+    if not text or path.is_file():
+        return [("", path)] if text else []
     if path.is_dir():
         inside = [(file.relative_to(path), file) for file in path.rglob("*") if file.is_file()]
-        return sorted((str(name), file) for name, file in inside if _counts(name))
-    beside = path.parent.glob(f"{glob.escape(path.name)}.*") if path.name else ()
-    return sorted((file.name[len(path.name) :], file) for file in beside if file.is_file())
+        return sorted((str(name), file) for name, file in inside if _counts(name, of_model))
+    pattern = glob.escape(str(path)) + ".*" if of_model else str(path)
+    found = map(pathlib.Path, glob.glob(pattern, recursive=True))
+    return sorted((file.name, file) for file in found if file.is_file())
 
 
-def _counts(name):
-    folders = [part for part in name.parts[:-1] if part in _OTHER_FOLDERS or part.startswith(".")]
-    return not folders and not _OTHER_FILES.match(name.name)
+def _counts(name, of_model):
+    if any(_READ_ME.match(part) for part in name.parts):
+        return False
+    of_run = _RUN_FOLDERS & {*name.parts[:-1]} or _RUN_FILES.match(name.name)
+    return not (of_model and of_run)

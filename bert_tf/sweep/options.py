@@ -22,8 +22,9 @@ from bert_tf.task_names import TASK_NAMES, canonical_name
 
 SWEEP, RUNS = "What to compare", "How to run it"
 
-OWN = ("task_name", "seed", "data_dir", "output_dir", "timestamped_output_dir")
+OWN = ("task_name", "seed", "data_dir", "output_dir")
 """Flags of run_classifier.py that a sweep gives each run itself."""
+_NO_RUN = ("timestamped_output_dir", "list_datasets", "list_configs", "dataset_info")
 
 GLUE = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst-2", "sts-b")
 PRESETS = {
@@ -39,7 +40,7 @@ PRESETS = {
 ALWAYS = {"do_train": True, "do_eval": True}
 """Defaults of flags of run_classifier.py that are others in a sweep."""
 
-_CLASSIFIER = lists_of(ClassifierOptions, OWN, ALWAYS)
+_CLASSIFIER = lists_of(ClassifierOptions, (*OWN, *_NO_RUN), ALWAYS)
 
 
 def parse_tasks(text, flag="tasks"):
@@ -116,7 +117,7 @@ def parse_variant(text):
     name, _, rest = text.partition(":")
     name, flag = name.strip(), f"--variant={text}"
     refuse_if(
-        not name or name.startswith("-"),
+        not re.fullmatch(r"\w[\w.,+ -]*", name),
         f"{flag}: expected a name, a colon and flags of run_classifier.py",
     )
     try:
@@ -146,6 +147,11 @@ def parse_names(text, flag):
     if not all(re.fullmatch(r"\w+", name) for name in names):
         raise UserError(f"--{flag}={text}: expected names of flags such as learning_rate")
     return _each_once(names, f"--{flag}={text}")
+
+
+def check_variants(texts, flag="variant"):
+    """Raises `UserError` unless all of `texts` are variants, each with a name of its own."""
+    _each_once([parse_variant(text)[0] for text in texts], f"--{flag}")
 
 
 def _each_once(values, flag):
@@ -180,6 +186,7 @@ class SweepFlags:
         "Flags that go together, with a name: 'frozen: --freeze_layers=4 --activation_cache=auto'."
         " Give several, --variant=dense for one without flags.",
         SWEEP,
+        valid=check_variants,
     )
     preset: str | None = option(
         None,
@@ -249,8 +256,6 @@ class SweepFlags:
     def check(self):
         """Raises `UserError` for flags that are missing, out of range or at odds."""
         check_table(self, {field.name for field in option_fields(SweepFlags)})
-        names = [name for name, _ in self.variants]
-        _each_once(names, "--variant")
         for name, lists in self.variants:
             both = self.given & lists.keys()
             refuse_if(

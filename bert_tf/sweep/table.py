@@ -11,7 +11,10 @@ from bert_tf.sweep.outcomes import LOG_FILE
 from bert_tf.sweep.plan import setting_name, shown
 
 # Runs whose metrics are of different rows are not compared.
-_ROWS = ("dataset", "dev_file", "tfrecord_dir", "xnli_language")
+_ROWS = (
+    "dataset", "dev_split", "dev_fraction", "split_seed", "dev_file", "tfrecord_dir",
+    "xnli_language",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)

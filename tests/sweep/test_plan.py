@@ -1,8 +1,11 @@
 """A run belongs to its flags and to the files that they name."""
 
+import re
+
 import pytest
 
 from bert_tf.errors import UserError
+from bert_tf.sweep.contents import Contents
 from bert_tf.sweep.plan import setting_name
 from bert_tf.task_names import task_folder
 from tests.sweep.stand_in import make_data, plan
@@ -55,14 +58,29 @@ def test_another_file_is_another_folder_and_a_moved_one_is_not(tmp_path):
     assert not folders(plan(tmp_path, model_dir=str(moved))) & (before | after)
 
 
-def test_a_checkpoint_and_a_data_set_are_the_files_that_they_name(tmp_path):
-    shape = {"bert_config_file": "c", "vocab_file": "v", "model_dir": ()}
-    prefix = tmp_path / "model.ckpt"
-    found = []
-    for text in ("one", "two", "one"):
-        prefix.with_name("model.ckpt.data-00000-of-00001").write_text(text)
-        found.append(folders(plan(tmp_path, init_checkpoint=str(prefix), **shape)))
-    assert found[0] == found[2] != found[1]
+def test_what_a_path_stands_for(tmp_path):
+    folder = tmp_path / "files"
+    (folder / "eval").mkdir(parents=True)
+    (folder / "model.ckpt.data-00000-of-00001").write_text("weights")
+    (folder / "eval" / "rows.csv").write_text("rows")
+
+    def all_of(part):
+        return [
+            Contents().of("init_checkpoint", str(folder / "model.ckpt")),
+            Contents().of("dataset", f"csv:{folder}/eval/*.csv"),
+            Contents().of("dataset", f"csv:{folder}"),
+            Contents().of("model_dir", str(folder)),
+            Contents().of("train_file", str(folder / "eval" / "rows.csv")),
+        ][part]
+
+    before = [all_of(part) for part in range(5)]
+    assert all(re.fullmatch("[0-9a-f]{32}", digest) for digest in before)
+    (folder / "eval" / "rows.csv").write_text("other rows")
+    assert [all_of(part) != before[part] for part in range(5)] == [False, True, True, False, True]
+    (folder / "model.ckpt.data-00000-of-00001").write_text("others")
+    assert [all_of(part) != before[part] for part in range(5)] == [True, True, True, True, True]
+    assert Contents().of("dataset", "hf:glue/mrpc") == "hf:glue/mrpc"
+    assert Contents().of("label_column", str(folder / "eval" / "rows.csv")).endswith("rows.csv")
 
 
 def test_variants_are_settings_with_flags_that_go_together(tmp_path):

@@ -43,6 +43,7 @@ setup(
         "run_classifier",
         "run_pretraining",
         "run_squad",
+        "run_sweep",
         "run_tagger",
     ],
     # requirements-next.txt is the same list on TensorFlow 2.21, without tf-models-official.
@@ -89,6 +90,7 @@ setup(
             "bert-run-classifier=run_classifier:cli_main",
             "bert-run-pretraining=run_pretraining:cli_main",
             "bert-run-squad=run_squad:cli_main",
+            "bert-run-sweep=run_sweep:cli_main",
             "bert-run-tagger=run_tagger:cli_main",
         ]
     },

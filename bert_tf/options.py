@@ -69,6 +69,68 @@ def option(
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Each:
+    """What the values of a list are.
+
+    Attributes:
+      kind: bool, int, float or str.
+      default: the value where none is given.
+    """
+
+    kind: type
+    default: object = None
+
+
+def list_option(help_text, group, *, valid=None):
+    """A field of a tuple of text that is a flag to be given as often as there are values."""
+    field = option((), help_text, group, valid=valid)
+    return dataclasses.field(default=(), metadata={**field.metadata, "each": Each(str)})
+
+
+def lists_of(cls, without=(), defaults=None):
+    """Returns {name: dataclass field}: the flags of the options class `cls` as lists of values.
+
+    A field is a tuple of text, as on the command line, where each flag may be repeated; what it may
+    be is for `parse_value` and for `cls` to say.
+
+    Args:
+      cls: the options class.
+      without: names of flags to leave out.
+      defaults: {name: value} of those whose default is another one here.
+    """
+    found = {}
+    for field in option_fields(cls):
+        if field.name not in without:
+            default = (defaults or {}).get(field.name, field.default)
+            each = Each(_kind(cls, field), default)
+            found[field.name] = dataclasses.field(
+                default=(), metadata={**field.metadata, "each": each}
+            )
+    return found
+
+
+def parse_value(cls, name, text):
+    """Returns the value that the flag `name` of the options class `cls` has by `text`.
+
+    Raises:
+      UserError: it is none of its kind.
+    """
+    field = next(field for field in option_fields(cls) if field.name == name)
+    try:
+        return _PARSERS[_kind(cls, field)]().parse(text)
+    except ValueError as e:
+        raise UserError(f"--{name}={text}: {e}") from e
+
+
+_PARSERS = {
+    bool: flags.BooleanParser,
+    int: flags.IntegerParser,
+    float: flags.FloatParser,
+    str: flags.ArgumentParser,
+}
+
+
 def option_fields(options):
     """Returns the fields of `options`, an object or a class, that are flags."""
     return [field for field in dataclasses.fields(options) if "help" in field.metadata]
@@ -198,11 +260,15 @@ def identity_defaults(options):
 
 
 def define_flags(cls):
-    """Defines one absl flag per field of the options class `cls`."""
+    """Defines one absl flag per field of the options class `cls`, of a list one to be repeated."""
     for field in option_fields(cls):
         name, default, text = field.name, field.default, field.metadata["help"]
         kind = _kind(cls, field)
-        if field.metadata["choices"]:
+        if kind is tuple:
+            switch = field.metadata["each"].kind is bool
+            parser = flags.ArgumentParser()
+            flags.DEFINE_flag(flags.MultiFlag(parser, None, name, None, text, boolean=switch))
+        elif field.metadata["choices"]:
             flags.DEFINE_enum(name, default, list(field.metadata["choices"]), text)
         elif kind is bool:
             flags.DEFINE_boolean(name, default, text)
@@ -218,7 +284,10 @@ def from_flags(cls):
     """Builds `cls` from the parsed flags; its `given` holds the names set on the command line."""
     names = [field.name for field in option_fields(cls)]
     given = frozenset(name for name in names if flags.FLAGS[name].present)
-    return cls(given=given, **{name: flags.FLAGS[name].value for name in names})
+    lists = {f.name for f in option_fields(cls) if _kind(cls, f) is tuple}
+    values = {name: flags.FLAGS[name].value for name in names}
+    values |= {name: tuple(values[name] or ()) for name in lists}
+    return cls(given=given, **values)
 
 
 def help_page(cls, script, introduction):
@@ -239,9 +308,11 @@ def help_page(cls, script, introduction):
 
 
 def _value_hint(cls, field):
-    choices, default = field.metadata["choices"], field.default
-    kind = {bool: "true|false", int: "INT", float: "FLOAT", str: "TEXT"}[_kind(cls, field)]
-    hint = "|".join(choices) if choices else kind
+    choices, default, kind = field.metadata["choices"], field.default, _kind(cls, field)
+    if kind is tuple:
+        kind, default = field.metadata["each"].kind, field.metadata["each"].default
+    word = {bool: "true|false", int: "INT", float: "FLOAT", str: "TEXT"}[kind]
+    hint = "|".join(choices) if choices else word
     if default is None:
         return hint
     return f"{hint}  (default {str(default).lower() if isinstance(default, bool) else default})"

@@ -24,6 +24,7 @@ ORDER = (
     ("finetuning", "pretraining"),
     ("classification", "spans", "tagging"),
     ("augmentation", "export", "features", "report"),  # of the models of both
+    ("sweep",),  # of the programs
 )
 GROUP = {name: group for group, names in enumerate(ORDER) for name in names}
 

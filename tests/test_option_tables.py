@@ -24,6 +24,7 @@ from bert_tf.pretraining.options import PretrainingOptions
 from bert_tf.report.options import ReportOptions
 from bert_tf.serving.options import PredictOptions
 from bert_tf.spans.options import SpanOptions
+from bert_tf.sweep.options import SweepFlags
 from bert_tf.tagging.options import TaggerOptions
 from examples import (
     make_questions,
@@ -52,7 +53,7 @@ PROGRAMS = {
 OTHERS = (
     convert_checkpoint.Options, BenchmarkOptions, quickstart.Options, make_sentiment_data.Options,
     make_questions.Options, make_tagged_data.Options, sweep_markers.Options, PredictOptions,
-    ReportOptions,
+    ReportOptions, SweepFlags,
 )  # fmt: skip
 EVERY_FLAG = [(cls, field) for cls in (*PROGRAMS, *OTHERS) for field in option_fields(cls)]
 
@@ -174,7 +175,7 @@ def test_no_flag_leaves_open_what_it_may_be():
 
 
 def test_every_range_refuses_something_and_accepts_its_default():
-    wrong = {int: [-(10**9)], float: [-1e9], str: ["?"]}
+    wrong = {int: [-(10**9)], float: [-1e9], str: ["?"], tuple: [("?",)]}
     for _, field in EVERY_FLAG:
         if not field.metadata["valid"]:
             continue
@@ -234,6 +235,7 @@ def test_options_import_no_tensorflow():
         "augment_data", "choose_subnetwork", "convert_checkpoint", "export_subnetwork",
         "extract_features", "report",
         "run_squad", "run_tagger",
+        "run_sweep",
     ]  # fmt: skip
     parts = [
         ".".join(path.relative_to(tiny.ROOT).with_suffix("").parts)

@@ -23,6 +23,7 @@ NOT_RUN = {
 }
 # Flags that make a command short; the last one given wins.
 SHORTER = {
+    "run_sweep.py": {"tasks": "sst-2", "seeds": 1},
     "run_pretraining.py": {"budget": "8steps", "train_batch_size": 16},
     "benchmarks.finetune": {
         "variants": "official-128-float32,ours-bucketed-float32,masked-bucketed-float32",

@@ -17,6 +17,12 @@ RUNTIMES = {
     "openvino": ["nncf", "onnx", "openvino", "tokenizers"],
     "litert": ["ai-edge-litert", "tokenizers"],
 }
+# What run_classifier.py --dataset reads besides CSV and JSON lines.
+SOURCES = {
+    "datasets": ["datasets>=3", "pyarrow"],
+    "parquet": ["pyarrow"],
+    "tfds": ["importlib-resources", "tensorflow-datasets"],  # which forgets the first
+}
 
 setup(
     name="bert-tf",
@@ -60,13 +66,14 @@ setup(
     ],
     extras_require={
         **RUNTIMES,
+        **SOURCES,
         "test": [
             "basedpyright",
             "hypothesis",
             "pytest",
             "pytest-xdist",
             "ruff",
-            *itertools.chain(*RUNTIMES.values()),
+            *itertools.chain(*RUNTIMES.values(), *SOURCES.values()),
         ],
     },
     entry_points={

@@ -20,7 +20,8 @@ def run(options_class, main, introduction):
     stderr, `error: <message>`, and exit status 1; its traceback is shown with --verbosity=1.
 
     Args:
-      options_class: dataclass of `options.option` fields, with a field `given`.
+      options_class: dataclass of `options.option` fields, with a field `given`. What its method
+        `answer`, if it has one, returns is printed in place of running `main`, unless None.
       main: callable (options) -> exit status or None.
       introduction: first part of the --help page.
     """
@@ -34,7 +35,12 @@ def run(options_class, main, introduction):
         try:
             if len(argv) > 1:
                 raise UserError(f"unexpected argument {argv[1]!r}: flags begin with --")
-            return main(options.from_flags(options_class))
+            given = options.from_flags(options_class)
+            answer = getattr(given, "answer", None)
+            if answer and (text := answer()) is not None:
+                print(text)
+                return 0
+            return main(given)
         except UserError as e:
             if logging.level_debug():
                 traceback.print_exc()

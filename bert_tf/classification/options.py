@@ -73,7 +73,7 @@ class ClassifierOptions(
         )
         for part in self.LEVERS:
             part.check_lever(self)
-        check_needs(self, ["data_dir"], data_options.FILES)
+        check_needs(self, ["data_dir", "dataset"], data_options.FILES)
         refuse_if(
             self.regression and self.labels is not None,
             "--regression predicts a number: --labels has no meaning with it",

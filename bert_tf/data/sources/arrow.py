@@ -11,7 +11,7 @@ from bert_tf.data.sources.base import CLASSES, INTEGER, NUMBER, OTHER, TEXT, Col
 from bert_tf.data.sources.file_sets import FileSet
 from bert_tf.errors import UserError
 
-_BATCH_BYTES, _BATCH_ROWS = 16 << 20, 8192
+_BATCH_BYTES, _BATCH_ROWS = 16 << 20, 1024
 _BUFFER = 1 << 20  # bytes of a column that are read at once
 
 

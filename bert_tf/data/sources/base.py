@@ -109,8 +109,6 @@ class Collector:
         """
         rows, numbers, start = [], [], 0
         for columns in batches:
-            if self._wanted is not None and self._first + start > self._wanted[-1]:
-                break
             count = len(columns[0])
             for i in self._keep(self._first + start, count):
                 where = f"{path}:{start + i + 1}"
@@ -124,6 +122,8 @@ class Collector:
                     " take a part, such as --train_split=train[:10%]"
                 )
             start += count
+            if self._wanted is not None and not (self._wanted >= self._first + start).any():
+                break
         self._first += start
         return Table(str(path), self.names, rows, numbers)
 

@@ -32,7 +32,9 @@ def maker(options, saved):
         if getattr(options, flag, None) is not None:
             raise UserError(f"--{flag} has no effect with --dataset, which has rows of its own")
     source = open_source(options.dataset, options.data_dir)
-    roles = roles_of(source, options, saved)
+    found = guess_of(source, options, saved)
+    logging.info("%s: %s", source.name, found.text())
+    roles = found.roles
     parts = {
         name: part
         for kind in ("train", "dev", "test")
@@ -47,8 +49,14 @@ def maker(options, saved):
     return functools.partial(dataset_task, rows, roles)
 
 
-def roles_of(source, options, saved):
-    """Returns the `Roles` of the columns, which the log says."""
+def guess_of(source, options, saved):
+    """Returns the `Guess` of what the columns of the training split are.
+
+    Args:
+      source: `Source`.
+      options: `TaskOptions`.
+      saved: dict of the model's task.json.
+    """
     sizes = source.splits()
     wanted = [part.split for part in find(source, "train", options.train_split).values()]
     split = wanted[0] if wanted else next(iter(sizes))
@@ -58,9 +66,7 @@ def roles_of(source, options, saved):
         if (value := getattr(options, flag, None)) is not None
     }
     known = {role: saved[flag] for role, flag in _COLUMNS.items() if saved.get(flag)}
-    found = guess(source.name, source.columns(split), given, known)
-    logging.info("%s: %s", source.name, found.text())
-    return found.roles
+    return guess(source.name, source.columns(split), given, known)
 
 
 def splits_text(parts, drawn=None):

@@ -57,11 +57,9 @@ def _kinds(source, options):
 
 def _roles(source, options):
     try:
-        roles = choosing.roles_of(source, options, {})
+        return "taken for: " + choosing.guess_of(source, options, {}).text()
     except UserError as e:
         return f"not decided: {e}"
-    names = (("text", roles.text), ("pair", roles.pair), ("label", roles.label), ("ids", roles.ids))
-    return "taken for: " + ", ".join(f"{what} {name}" for what, name in names if name is not None)
 
 
 def _rows(source, split, columns):
@@ -114,16 +112,20 @@ def _list_datasets(options):
                 "--list_datasets: with --dataset=hf:WORD or tfds:WORD it looks for WORD"
             )
     lines = []
-    if kind in (None, "hf"):
-        lines += _hub_sets(place)
-    if kind in (None, "tfds"):
-        lines += _tfds_sets(place, options.data_dir)
+    for name, sets in (("hf", _hub_sets), ("tfds", _tfds_sets)):
+        try:
+            lines += sets(place, options.data_dir) if kind in (None, name) else []
+        except UserError as e:
+            if kind == name:
+                raise
+            lines += [str(e), ""]  # one of the two is enough
     return "\n".join(lines)
 
 
-def _hub_sets(word):
+def _hub_sets(word, data_dir):
     from bert_tf.data.sources import hub
 
+    del data_dir  # TFDS's
     cached = hub.cached_sets()
     lines = ["Hugging Face, in the cache (hf:...):"]
     lines += [f"  {name}{_of(configs)}" for name, configs in cached.items()] or ["  none"]

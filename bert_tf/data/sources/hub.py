@@ -12,6 +12,7 @@ from bert_tf.errors import UserError
 
 _SAVED = ("dataset_dict.json", "state.json")  # what save_to_disk leaves
 _BATCH_ROWS = 1024
+_UNKNOWN = (401, 403, 404)  # what the hub answers to the name of no set, or of a closed one
 _MAX_LISTED = 40
 
 
@@ -63,7 +64,7 @@ def find(name):
         raise UserError(f"--dataset=hf:{name}: no such folder")
     choices = [choice for choice in choices if choice[0].count("/") <= 1]
     cached = cached_sets()
-    if os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0") or _unreachable():
+    if _unreachable():
         for repository, config in choices:
             if found := _cached(cached, repository):
                 return found, config, cached[found]
@@ -74,7 +75,7 @@ def find(name):
             f" a folder of save_to_disk.{known}"
         )
     for repository, config in choices:
-        if network.status_of(f"{_endpoint()}/api/datasets/{repository}") == 200:
+        if _status(f"datasets/{repository}") not in _UNKNOWN:
             return repository, config, _configs_of(name, repository)
     raise UserError(
         f"--dataset=hf:{name}: unknown to {_endpoint()}, or not open to you: look for it with"
@@ -83,7 +84,12 @@ def find(name):
 
 
 def cached_sets():
-    """Returns {repository: [configuration]} of the sets in the cache of `datasets`."""
+    """Returns {repository: [configuration]} of the sets in the cache of `datasets`.
+
+    Raises:
+      UserError: it is not installed.
+    """
+    packages.require("datasets", "--list_datasets")
     found = {}
     for info in sorted(_cache().glob("*/*/*/*/dataset_info.json")):
         folder, config = info.parts[-5:-3]
@@ -199,24 +205,31 @@ def _unreachable():
     import datasets
     import huggingface_hub
 
-    if network.status_of(f"{_endpoint()}/api/datasets?limit=1") is not None:
+    if not datasets.config.HF_HUB_OFFLINE and _status("datasets?limit=1") is not None:
         return False
     datasets.config.HF_HUB_OFFLINE = datasets.config.HF_DATASETS_OFFLINE = True
     huggingface_hub.constants.HF_HUB_OFFLINE = True
     return True
 
 
+def _status(path):
+    """What the hub answers, to a user who is logged in as that; None if it cannot be reached."""
+    from huggingface_hub.utils import build_hf_headers
+
+    return network.status_of(f"{_endpoint()}/api/{path}", build_hf_headers())
+
+
 def _endpoint():
-    return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    import datasets
+
+    return datasets.config.HF_ENDPOINT.rstrip("/")
 
 
 def _cache():
-    """The folder of prepared sets, by the environment as `datasets` reads it."""
-    home = os.environ.get("HF_HOME") or pathlib.Path(
-        os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface"
-    )
-    found = os.environ.get("HF_DATASETS_CACHE") or pathlib.Path(home, "datasets")
-    return pathlib.Path(found).expanduser()
+    """The folder of prepared sets (HF_HOME, HF_DATASETS_CACHE)."""
+    import datasets
+
+    return pathlib.Path(datasets.config.HF_DATASETS_CACHE).expanduser()
 
 
 def _cached(cached, repository):

@@ -7,7 +7,7 @@ import urllib.request
 _SECONDS = 8
 
 
-def status_of(url, seconds=_SECONDS):
+def status_of(url, headers=None, seconds=_SECONDS):
     """Returns the HTTP status (int) that a server answers with, None if it cannot be reached.
 
     Proxies are those of the environment (HTTPS_PROXY), and the answer never takes longer than
@@ -17,7 +17,8 @@ def status_of(url, seconds=_SECONDS):
 
     def ask():
         try:
-            with urllib.request.urlopen(url, timeout=seconds) as answer:
+            request = urllib.request.Request(url, headers=headers or {})
+            with urllib.request.urlopen(request, timeout=seconds) as answer:
                 found.append(answer.status)
         except urllib.error.HTTPError as e:
             found.append(e.code)

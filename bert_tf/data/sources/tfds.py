@@ -192,13 +192,13 @@ def _folder(data_dir):
 def _download(name, builder, place):
     """Prepares the set, where its servers answer."""
     hosts = {f"{u.scheme}://{u.netloc}" for u in map(urllib.parse.urlsplit, builder.url_infos)}
-    for host in sorted(hosts)[:1] or ["https://storage.googleapis.com"]:
-        if network.status_of(host) is None:
-            raise UserError(
-                f"--dataset=tfds:{name}: is not prepared in {place}, and {host} cannot be reached:"
-                " prepare it where there is a network, copy the folder, and name it with --data_dir"
-                " or TFDS_DATA_DIR"
-            )
+    some = sorted(hosts)[:3] or ["https://storage.googleapis.com"]
+    if all(network.status_of(host) is None for host in some):
+        raise UserError(
+            f"--dataset=tfds:{name}: is not prepared in {place}, and {', '.join(some)} cannot be"
+            " reached: prepare it where there is a network, copy the folder, and name it with"
+            " --data_dir or TFDS_DATA_DIR"
+        )
     builder.download_and_prepare()
 
 

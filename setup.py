@@ -19,7 +19,7 @@ RUNTIMES = {
 }
 # What run_classifier.py --dataset reads besides CSV and JSON lines.
 SOURCES = {
-    "datasets": ["datasets>=3", "pyarrow"],
+    "datasets": ["datasets>=4", "pyarrow"],
     "parquet": ["pyarrow"],
     "tfds": ["importlib-resources", "tensorflow-datasets"],  # which forgets the first
 }

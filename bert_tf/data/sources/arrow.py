@@ -21,13 +21,9 @@ class ParquetFiles(FileSet):
     A row group may be of any size: its pages are decoded as they are needed.
     """
 
-    def count(self, path):
+    def look(self, path):
         with _opened(path) as file:
-            return file.metadata.num_rows
-
-    def columns_of(self, path):
-        with _opened(path) as file:
-            return columns_of(file.schema_arrow)
+            return file.metadata.num_rows, columns_of(file.schema_arrow)
 
     def read_file(self, path, roles, collector):
         names = roles.names

@@ -10,7 +10,7 @@ from bert_tf import files
 from bert_tf.data import class_labels
 from bert_tf.data.custom import CustomTask, check_labels, metrics_of
 from bert_tf.data.sources.base import Column, Roles, Source
-from bert_tf.data.sources.file_sets import is_integer, is_number
+from bert_tf.data.sources.numbers import is_integer, is_number
 from bert_tf.data.sources.splitting import Draw, Part
 from bert_tf.data.table import counted
 from bert_tf.data.task import SplitFile
@@ -29,7 +29,6 @@ class Rows:
       parts: {split of the task: `Part`}.
       column: `Column` of the label, None where there is none.
       drawn: `Draw` of the dev set, None if the data set has its own.
-      places: {split: what says where it is missing}, for messages.
     """
 
     source: Source
@@ -131,11 +130,15 @@ def is_class(text, names):
 
 def describe(rows):
     """Returns the dict by which a later program draws the same dev set (see `Draw`)."""
-    drawn = rows.drawn
-    found = {"name": rows.source.name, "dev_fraction": None, "split_seed": None}
-    if drawn:
-        found |= {"dev_fraction": drawn.fraction, "split_seed": drawn.seed}
-    return found | {"train_split": rows.parts["train"].split if "train" in rows.parts else None}
+    found, drawn = {"name": rows.source.name}, rows.drawn
+    if drawn is None:
+        return found
+    return {
+        **found,
+        "dev_fraction": drawn.fraction,
+        "split_seed": drawn.seed,
+        "train_split": drawn.split,
+    }
 
 
 def dataset_task(rows, roles, labels=None, regression=False):

@@ -2,8 +2,6 @@
 
 import collections
 
-import numpy as np
-
 from bert_tf.data.custom import read_columns
 from bert_tf.data.json_lines import parse_object
 from bert_tf.data.readers import format_of, read_table
@@ -17,6 +15,7 @@ from bert_tf.data.sources.base import (
     Source,
     joined,
 )
+from bert_tf.data.sources.numbers import is_integer, is_number
 from bert_tf.data.sources.paths import collect
 from bert_tf.data.table import Table
 from bert_tf.errors import UserError
@@ -36,13 +35,17 @@ class FileSet(Source):
         self.name = f"{kind}:{place}"
         self.configs = []
         self._files = collect(kind, place)
+        self._known = {}
 
     def splits(self):
-        return {split: sum(map(self.count, files)) for split, files in self._files.items()}
+        return {
+            split: sum(self._look(path)[0] for path in files)
+            for split, files in self._files.items()
+        }
 
     def columns(self, split):
         """The columns that all files of the split have, as the first one has them."""
-        first, *others = (self.columns_of(path) for path in self._files[split])
+        first, *others = (self._look(path)[1] for path in self._files[split])
         shared = [{column.name for column in columns} for columns in others]
         return [column for column in first if all(column.name in names for names in shared)]
 
@@ -51,13 +54,15 @@ class FileSet(Source):
         tables = [self.read_file(path, roles, collector) for path in self._files[split]]
         return joined(f"{self.name} {split}", tables)
 
-    def count(self, path):
-        """Returns the number of rows in a file."""
+    def look(self, path):
+        """Returns (number of rows, list of `Column`) of a file."""
         raise NotImplementedError
 
-    def columns_of(self, path):
-        """Returns the `Column`s (list) of a file."""
-        raise NotImplementedError
+    def _look(self, path):
+        """What `look` says, which reads a file once."""
+        if path not in self._known:
+            self._known[path] = self.look(path)
+        return self._known[path]
 
     def read_file(self, path, roles, collector):
         """Returns the `Table` of the rows in a file that the `Collector` wants."""
@@ -72,23 +77,19 @@ class TextFiles(FileSet):
         for path in (path for files in self._files.values() for path in files):
             format_of(path)  # raises for another extension
 
-    def count(self, path):
+    def look(self, path):
         if format_of(path) == "jsonl":
-            return sum(1 for _ in _objects(path))
-        return len(read_table(path).without_empty_rows())
-
-    def columns_of(self, path):
-        if format_of(path) == "jsonl":
-            return _json_columns(path)
-        table = read_table(path)
+            return sum(1 for _ in _objects(path)), _json_columns(path)
+        table = read_table(path).without_empty_rows()
         if len(set(table.header)) < len(table.header):
             double = [n for n, count in collections.Counter(table.header).items() if count > 1]
             raise UserError(f"{path}:1: the header has column {double[0]!r} more than once")
         rows = table.rows[:_PEEK]
-        return [
+        columns = [
             _column(name, [row[i] for row in rows if len(row) > i])
             for i, name in enumerate(table.header)
         ]
+        return len(table), columns
 
     def read_labels(self, split, roles):
         return self.read(split, roles)  # a line end in a text is only seen beside it
@@ -142,16 +143,3 @@ def _column(name, cells):
     if cells and all(is_number(cell) for cell in cells):
         return Column(name, "number", NUMBER)
     return Column(name, "text", TEXT)
-
-
-def is_integer(text):
-    """Whether a cell is an integer."""
-    return text.lstrip("+-").isdecimal()
-
-
-def is_number(text):
-    """Whether a cell is a finite number."""
-    try:
-        return bool(np.isfinite(float(text)))
-    except ValueError:
-        return False

@@ -1,5 +1,7 @@
 """Opens the data set that `--dataset` names."""
 
+import os
+
 from bert_tf import packages
 from bert_tf.data.sources.spec import parse_dataset
 from bert_tf.errors import UserError
@@ -16,6 +18,7 @@ def open_source(dataset, data_dir=None):
       UserError: there is no such data set, or it cannot be read.
     """
     kind, place = parse_dataset(dataset)
+    place = os.path.expanduser(place)
     if data_dir is not None and kind != "tfds":
         raise UserError(
             f"--data_dir has no effect with --dataset={dataset}: it is the folder of prepared sets"

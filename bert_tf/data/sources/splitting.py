@@ -5,9 +5,11 @@ import re
 
 import numpy as np
 
+from bert_tf.data.sources.numbers import is_integer, is_number
 from bert_tf.data.sources.spec import Slice, parse_split, parse_splits
 from bert_tf.errors import UserError
 
+_CLASSES = 20  # numbers that may be classes, and rows that one then has
 _NAMES = {
     "train": ("train", "training"),
     "dev": ("validation", "dev", "valid", "val", "eval"),
@@ -22,10 +24,12 @@ class Draw:
     Attributes:
       fraction: share of the rows, of each label alike.
       seed: of the draw.
+      split: which rows they are, as --train_split says, such as `train[:50%]`.
     """
 
     fraction: float
     seed: int
+    split: str = "train"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +52,10 @@ class Part:
             raise UserError(f"{part}: has no rows: the split {part.split} has {count}")
         whole = len(rows) == count
         return cls(part.split, None if whole else np.arange(rows.start, rows.stop), str(part))
+
+    def numbers(self, sizes):
+        """Returns the numbers (array) of its rows; `sizes` are those of the splits."""
+        return np.arange(sizes[self.split]) if self.rows is None else self.rows
 
     def taken(self, positions, text):
         """Returns the `Part` of the rows at some positions of this one."""
@@ -92,15 +100,20 @@ def find(source, kind, given):
     return found
 
 
-def draw(texts, draw, by_label=True):
+def draw(texts, draw):
     """Returns (train, dev): ascending positions of the rows, drawn by a seed.
 
+    Each label has its share, to the nearest row; scores are drawn from all together.
+
     Args:
-      texts: label of each row, as text.
+      texts: label of each row, as text, from which alone it is seen whether they are scores: a
+        program that only evaluates has to draw the same rows.
       draw: `Draw`.
-      by_label: whether each label has its share, to the nearest row.
+
+    Raises:
+      UserError: no row is left for one of the two.
     """
-    groups = {}
+    by_label, groups = not _are_scores(set(texts), len(texts)), {}
     for row, text in enumerate(texts):
         groups.setdefault(text if by_label else "", []).append(row)
     rng, taken = np.random.default_rng(draw.seed), []
@@ -115,6 +128,13 @@ def draw(texts, draw, by_label=True):
             f" of {len(texts)}: expected some of both"
         )
     return train, dev
+
+
+def _are_scores(labels, count):
+    """Whether labels are numbers with fractions, or too many for classes."""
+    if not all(map(is_number, labels)):
+        return False
+    return not all(map(is_integer, labels)) or len(labels) > max(_CLASSES, count // _CLASSES)
 
 
 def _of_kind(name, kind, sizes):

@@ -1,16 +1,31 @@
 """The same rows as a data set of each kind."""
 
 import csv
+import importlib.util
 import json
 import os
 
 import numpy as np
+import pytest
 
 from tests import tiny
 
 NAMES = ["negative", "positive"]
 COUNTS = {"train": 40, "validation": 20, "test": 10}
-KINDS = ("csv", "json", "parquet", "hf", "tfds")
+PACKAGES = {
+    "csv": None, "json": None, "parquet": "pyarrow", "hf": "datasets",
+    "tfds": "tensorflow_datasets",
+}  # fmt: skip
+KINDS = [
+    pytest.param(
+        kind,
+        marks=pytest.mark.skipif(
+            package is not None and importlib.util.find_spec(package) is None,
+            reason=f"{package} is not installed",
+        ),
+    )
+    for kind, package in PACKAGES.items()
+]
 
 
 def rows_of(seed=0, count=40, labelled=True):
@@ -29,7 +44,12 @@ def splits_of(counts=COUNTS):
 
 
 def write(kind, folder, splits=None, names=NAMES):
-    """Writes a data set of one kind below `folder`; returns what --dataset says."""
+    """Writes a data set of one kind below `folder`; returns what --dataset says.
+
+    The test is skipped where the package is not installed that it takes.
+    """
+    if PACKAGES[kind]:
+        pytest.importorskip(PACKAGES[kind])
     splits = splits_of() if splits is None else splits
     return f"{kind}:{globals()[f'_{kind}'](folder / kind, splits, names)}"
 

@@ -84,6 +84,8 @@ def test_a_drawn_dev_set_has_each_label_alike():
     again, other = draw(labels, Draw(0.1, 5))[1], draw(labels, Draw(0.1, 6))[1]
     assert np.array_equal(dev, again)
     assert not np.array_equal(dev, other)
+    scores = [str(i / 10) for i in range(60)]
+    assert len(draw(scores, Draw(0.1, 5))[1]) == 6
 
 
 def columns(**kinds):

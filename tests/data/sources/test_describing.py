@@ -42,6 +42,7 @@ def test_what_is_not_decided_is_said(tmp_path):
 
 
 def test_lists(tmp_path):
+    pytest.importorskip("tensorflow_datasets")
     text = answer(list_configs=True, dataset="tfds:glue")
     assert "cola sst2 mrpc" in text
     sets.write("tfds", tmp_path)

@@ -6,8 +6,6 @@ import os
 import shutil
 import threading
 
-import datasets
-import huggingface_hub
 import pytest
 
 from bert_tf.data.sources import hub
@@ -15,6 +13,9 @@ from bert_tf.data.sources.base import Roles
 from bert_tf.data.sources.opening import open_source
 from bert_tf.errors import UserError
 from tests.data.sources import sets
+
+datasets = pytest.importorskip("datasets")
+huggingface_hub = pytest.importorskip("huggingface_hub")
 
 ROLES = Roles("sentence", None, "label")
 
@@ -94,6 +95,12 @@ def test_names_are_looked_up_on_the_hub(offline, monkeypatch):
             hub.find("no/such")
     finally:
         server.shutdown()
+
+
+def test_a_folder_of_data_files(tmp_path, offline):
+    source = open_source(sets.write("csv", tmp_path).replace("csv:", "hf:"))
+    assert source.splits() == sets.COUNTS
+    assert source.read("train", ROLES).column("sentence") == sets.rows_of()["sentence"]
 
 
 def test_a_folder_of_one_split_or_none(tmp_path, offline):

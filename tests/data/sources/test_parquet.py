@@ -3,8 +3,6 @@
 import os
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from bert_tf.data.sources import base
@@ -12,6 +10,9 @@ from bert_tf.data.sources.base import CLASSES, Roles
 from bert_tf.data.sources.opening import open_source
 from bert_tf.errors import UserError
 from tests.data.sources import sets
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
 
 ROLES = Roles("sentence", None, "label")
 
@@ -85,6 +86,7 @@ def test_a_row_group_is_read_in_pieces(tmp_path, monkeypatch):
 
 
 def test_types_and_names_of_classes(tmp_path):
+    pytest.importorskip("datasets")
     sets.saved(sets.splits_of())["train"].to_parquet(os.fspath(tmp_path / "train.parquet"))
     columns = {
         column.name: column for column in open_source(f"parquet:{tmp_path}").columns("train")

@@ -4,11 +4,13 @@ import json
 
 import pytest
 
+import factorize
 from bert_tf.checkpoints.model_folder import load_model
 from bert_tf.data import inputs
 from bert_tf.data.rows import options_of
 from bert_tf.errors import UserError
 from tests import tiny
+from tests.augmentation.small import augment, make_masked_lm
 from tests.data.sources import sets
 
 TRAINING = {
@@ -25,9 +27,21 @@ def folder(tmp_path_factory):
     return folder
 
 
+class Specs(dict):
+    """{kind: what --dataset says}, each written when it is asked for."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self._folder = folder
+
+    def __missing__(self, kind):
+        self[kind] = sets.write(kind, self._folder)
+        return self[kind]
+
+
 @pytest.fixture(scope="module")
 def specs(folder):
-    return {kind: sets.write(kind, folder) for kind in sets.KINDS}
+    return Specs(folder)
 
 
 def run(folder, name, **flags):
@@ -106,7 +120,7 @@ def test_a_drawn_dev_set_is_drawn_again(folder, specs):
     flags = {"do_eval": True, "model_dir": folder / "drawn", "dataset": specs["parquet"]}
     again = tiny.run(**flags, output_dir=folder / "drawn_again")
     assert again["metrics"]["dev"] == pytest.approx(results["metrics"]["dev"])
-    with pytest.raises(UserError, match="--split_seed=8: the model was trained on the rows that"):
+    with pytest.raises(UserError, match="--split_seed=8 of train: the model was trained with"):
         tiny.run(
             **flags, output_dir=folder / "other", dev_fraction=0.25, split_seed=8,
         )  # fmt: skip
@@ -164,6 +178,36 @@ def test_a_set_without_dev_split(folder):
         run(folder, "refused", do_eval=True, dataset=spec)
 
 
+@pytest.mark.parametrize("kind", sets.KINDS[:3])
+def test_labels_with_fractions_are_scores(folder, kind):
+    rows = sets.rows_of()
+    rows["label"] = [label + 0.5 * (row % 3) for row, label in enumerate(rows["label"])]
+    spec = sets.write(kind, folder / "scores", {"train": rows, "dev": rows})
+    message = r"column 'label' holds numbers with fractions, such as '\d.\d': give --regression"
+    with pytest.raises(UserError, match=message):
+        run(folder, "refused", dataset=spec)
+    results = run(folder, f"scores_{kind}", do_eval=True, dataset=spec, regression=True)
+    assert "pearson" in results["metrics"]["dev"]
+
+
+def test_rows_without_a_label(folder, caplog):
+    splits = sets.splits_of()
+    splits["train"]["label"][:3] = [-1] * 3
+    spec = sets.write("hf", folder / "partly", splits)
+    results = run(folder, "partly_run", dataset=spec)
+    assert results["train_examples"] == 37
+    assert "3 rows have no label (-1), left out" in caplog.text
+    with pytest.raises(UserError, match=r"test: no row has a label \(all are -1\): it can be"):
+        run(folder, "refused", do_eval=True, dataset=spec, dev_split="test")
+
+
+def test_dev_rows_that_are_trained_on_are_worth_a_warning(folder, specs, caplog):
+    parts = {"train_split": "train[:30]", "dev_split": "train[20:]"}
+    results = run(folder, "overlap", do_eval=True, dataset=specs["json"], **parts)
+    assert results["train_examples"] == 30
+    assert "10 rows of dev are training rows, too" in caplog.text
+
+
 def test_the_other_programs_read_data_sets(folder, specs, by_task):
     model = load_model(by_task)
     flags = {"dataset": specs["tfds"], "dev_split": "validation"}
@@ -171,3 +215,26 @@ def test_the_other_programs_read_data_sets(folder, specs, by_task):
     task = inputs.task_of(options, model)
     data = inputs.build(options, model, task, folder / "others")
     assert (len(data.train), len(data.dev["dev"])) == (40, 20)
+
+
+def test_a_factorisation_by_the_rows_of_a_data_set(folder, specs, by_task):
+    flags = {
+        "dataset": specs["parquet"], "target_sparsity": 0.5, "model_dir": str(by_task),
+        "output_dir": str(folder / "factorized"), "method": "whitened",
+    }  # fmt: skip
+    factorize.main(factorize.Options(given=frozenset(flags), **flags))
+    assert (folder / "factorized" / "task.json").exists()
+
+
+def test_variants_of_the_rows_of_a_data_set(folder, specs):
+    model, path = make_masked_lm(folder / "masked_lm"), folder / "variants.jsonl"
+    flags = {"dataset": specs["hf"], "model_dir": model, "variants": 2}
+    with pytest.raises(UserError, match="--output_file is required with --dataset"):
+        augment(**flags)
+    with tiny.eagerly():
+        augment(**flags, output_file=path)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert set(rows[0]) == {"sentence", "label"}
+    aug = {"data_aug": True, "augmented_file": path}
+    results = run(folder, "augmented", dataset=specs["hf"], **aug)
+    assert 40 < results["train_examples"] <= len(rows)

@@ -8,6 +8,8 @@ from bert_tf.data.sources.opening import open_source
 from bert_tf.errors import UserError
 from tests.data.sources import sets
 
+pytest.importorskip("tensorflow_datasets")
+
 ROLES = Roles("sentence", None, "label", "idx")
 
 

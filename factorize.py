@@ -47,8 +47,10 @@ _NO_TARGET = useless_with(
     ", which sets the ranks",
 )
 _NO_TEXT = useless_with("--text_file", lambda o: bool(o.text_file), ": give one of them")
-_ROWS = Needs("--data_dir or --train_file", lambda options: options.has_data)
-_DATA = Needs("--data_dir, --train_file or --text_file", lambda options: options.has_data)
+_ROWS = Needs("--dataset, --data_dir or --train_file", lambda options: options.has_data)
+_DATA = Needs(
+    "--dataset, --data_dir, --train_file or --text_file", lambda options: options.has_data
+)
 _LATENCY = Needs("--cost=latency", lambda options: options.cost == "latency")
 _LENGTH = Needs("data or a --cost it decides", lambda o: o.has_data or o.cost != "parameters")
 
@@ -155,7 +157,7 @@ class Options(TaskOptions, CheckpointOptions):
     @property
     def has_data(self):
         """Whether rows or text are given."""
-        return bool(self.data_dir or self.train_file or self.text_file)
+        return bool(self.dataset or self.data_dir or self.train_file or self.text_file)
 
     @property
     def chosen_method(self):

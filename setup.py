@@ -17,6 +17,12 @@ RUNTIMES = {
     "openvino": ["nncf", "onnx", "openvino", "tokenizers"],
     "litert": ["ai-edge-litert", "tokenizers"],
 }
+# What run_classifier.py --dataset reads besides CSV and JSON lines.
+SOURCES = {
+    "datasets": ["datasets>=4", "pyarrow"],
+    "parquet": ["pyarrow"],
+    "tfds": ["importlib-resources", "tensorflow-datasets"],  # which forgets the first
+}
 
 setup(
     name="bert-tf",
@@ -65,13 +71,14 @@ setup(
     ],
     extras_require={
         **RUNTIMES,
+        **SOURCES,
         "test": [
             "basedpyright",
             "hypothesis",
             "pytest",
             "pytest-xdist",
             "ruff",
-            *itertools.chain(*RUNTIMES.values()),
+            *itertools.chain(*RUNTIMES.values(), *SOURCES.values()),
         ],
     },
     entry_points={

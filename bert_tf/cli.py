@@ -23,6 +23,8 @@ def run(options_class, main, introduction):
     Args:
       options_class: dataclass of `options.option` fields, with a field `given`. Words that are no
         flags are an error, unless its `ARGUMENTS` names the field (tuple of str) that takes them.
+        What its method `answer`, if it has one, returns is printed in place of running `main`,
+        unless None.
       main: callable (options) -> exit status or None.
       introduction: first part of the --help page.
     """
@@ -41,6 +43,10 @@ def run(options_class, main, introduction):
                 found = dataclasses.replace(found, **{arguments: tuple(argv[1:])})
             elif len(argv) > 1:
                 raise UserError(f"unexpected argument {argv[1]!r}: flags begin with --")
+            answer = getattr(found, "answer", None)
+            if answer and (text := answer()) is not None:
+                print(text)
+                return 0
             return main(found)
         except UserError as e:
             if logging.level_debug():

@@ -82,6 +82,8 @@ NEEDS = {
     "without --data_aug": ({"data_aug": True}, {}),
     "without --task_name=xnli": ({}, {"task_name": "rte"}),
     "with --tfrecord_dir": ({}, {"tfrecord_dir": "t"}),
+    "without --dataset": ({"dataset": "csv:x"}, {}),
+    "without --dev_fraction": ({"dev_fraction": 0.1}, {}),
     "without --optimizer=adamw": ({}, {"optimizer": "lamb"}),
     "without --distribution_strategy": ({}, {}),
     "without --distribution_strategy=tpu": ({}, {}),
@@ -110,7 +112,7 @@ NEEDS = {
     "without --output_format=google": ({}, {}),
     "without --target_sparsity": ({"target_sparsity": 0.5}, {}),
     "with --target_sparsity": ({}, {"target_sparsity": 0.5}),
-    "without --data_dir, --train_file or --text_file": ({}, {}),
+    "without --dataset, --data_dir, --train_file or --text_file": ({}, {}),
     "without data or a --cost it decides": ({}, {}),
     "without --do_train or --do_eval": (EVAL, {"do_predict": True, "do_eval": False}),
     "without --training_phase=dynabertw": ({"training_phase": "dynabertw"}, {}),
@@ -131,7 +133,9 @@ NEEDS = {
     "without --format=openvino": ({"format": "openvino"}, {}),
     "without --format=litert": ({"format": "litert"}, {}),
     "without --precision=int8": ({"precision": "int8"}, {}),
-    "without --data_dir, or --task_name=custom with --dev_file": ({"data_dir": "d"}, {}),
+    "without --dataset or --data_dir, or --task_name=custom with --dev_file": (
+        {"data_dir": "d"}, {},
+    ),
     "without --precision or --embedding_precision of less than float32": ({}, {}),
     "with --pooling=pooled": ({}, {"pooling": "pooled"}),
 }  # fmt: skip

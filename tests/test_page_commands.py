@@ -13,6 +13,7 @@ import pytest
 
 from tests import pages, tiny
 from tests.augmentation.small import make_masked_lm
+from tests.data.sources import sets
 
 # What is not run: how its command begins, and why.
 NOT_RUN = {
@@ -79,6 +80,10 @@ def things(tmp_path_factory):
     for seed, name in enumerate(("train.csv", "dev.csv")):
         rows = [f"{text},{label}\n" for text, label in zip(*tiny.sentences(40, seed), strict=True)]
         (folder / name).write_text("review,stars\n" + "".join(rows))
+    # In the place of a set on the hub: a folder of its name goes first.
+    sets.saved(sets.splits_of()).save_to_disk(str(folder / "glue" / "mrpc"))
+    sets.write("parquet", folder, {"reviews": sets.rows_of()})
+    (folder / "parquet").rename(folder / "reviews")
     return folder
 
 

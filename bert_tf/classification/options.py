@@ -19,7 +19,7 @@ class ClassifierOptions(FinetuningOptions, data_options.InputOptions):
     def check(self):
         """Raises `UserError` for missing flags, contradictions, and flags without effect."""
         super().check()
-        check_needs(self, ["data_dir"], data_options.FILES)
+        check_needs(self, ["data_dir", "dataset"], data_options.FILES)
         refuse_if(
             self.regression and self.labels is not None,
             "--regression predicts a number: --labels has no meaning with it",

@@ -1,6 +1,7 @@
 """Reads a run's files into feature stores: vocabulary, tokenizer, task, splits."""
 
 import dataclasses
+import functools
 import pathlib
 
 from absl import logging
@@ -12,6 +13,8 @@ from bert_tf.checkpoints.model_tokenizer import tokenizer_of
 from bert_tf.data import augmented, class_labels, tfrecord
 from bert_tf.data.features import build_features
 from bert_tf.data.options import CUSTOM
+from bert_tf.data.sources import choosing
+from bert_tf.data.sources.dataset_task import write_drawn
 from bert_tf.data.tasks import custom_task, get_task, task_from_json
 from bert_tf.errors import UserError
 from bert_tf.options import names_that_need
@@ -54,7 +57,8 @@ def build(options, source, task, output_dir, write=True):
       source: `LoadedModel` that will read the examples.
       task: its `task_of`.
       output_dir: folder of the run (`pathlib.Path`), for features and TFRecord files.
-      write: False leaves the TFRecord files that `options` ask for to another process.
+      write: False leaves the TFRecord files that `options` ask for, and the rows of a drawn dev
+        set, to another process.
 
     Raises:
       UserError: anything wrong with vocabulary, files or lengths.
@@ -63,6 +67,8 @@ def build(options, source, task, output_dir, write=True):
     tokenizer = tokenizer_of(source, options.do_lower_case)
     length = longest(options, source)
     truncation = as_fine_tuned("truncation", options, saved)
+    if write:
+        write_drawn(task, output_dir)
     pairs = source.config.reads_pairs
     builder = _Builder(options, task, tokenizer, length, truncation, pairs, output_dir, write)
     train = builder.store("train", "train") if options.do_train else None
@@ -125,6 +131,11 @@ class _Builder:
         """As many of the training examples as are asked for, and their variants if they are."""
         options = self.options
         if options.data_aug:
+            if options.dataset and not options.augmented_file:
+                raise UserError(
+                    "--data_aug with --dataset: name the file that augment_data.py has written with"
+                    " --augmented_file"
+                )
             path, limit = options.augmented_file, options.max_train_examples
             return augmented.extended(self.task, examples, path, limit)
         return examples[: options.max_train_examples]
@@ -206,6 +217,8 @@ def task_of(options, source):
       UserError: no such task, it lacks a flag or a file, or one of the flags does not belong to it.
     """
     saved = source.task or {}
+    if options.dataset:
+        return _dataset_task(options, saved, source)
     name = options.task_name or saved.get("task_name")
     if not options.task_name and saved.get("head") is not None:
         raise UserError(
@@ -253,19 +266,51 @@ def _custom_task(options, saved, trained):
         given = getattr(options, name)
         arguments[name] = known.get(name) if given is None else given
     arguments |= {name: getattr(options, name) for name in ("train_file", "dev_file", "test_file")}
+    return _labelled(functools.partial(custom_task, **arguments), options, bool(known), trained)
+
+
+def _labelled(make, options, is_own, trained):
+    """The task with the labels that flags give, else the model's if they are the same.
+
+    Args:
+      make: function (labels=None, regression=False) -> `Task`.
+      options: `InputOptions`.
+      is_own: whether the model was fine-tuned on a custom task.
+      trained: its `head.Head`, or None.
+    """
     labels = options.labels.split(",") if options.labels else None
     if options.regression or labels is not None:
-        return custom_task(**arguments, labels=labels, regression=options.regression)
-    own = trained is not None and (bool(known) or not options.do_train)
+        return make(labels=labels, regression=options.regression)
+    own = trained is not None and (is_own or not options.do_train)
     if own and trained.regression and "regression" not in options.given:
-        return custom_task(**arguments, regression=True)
+        return make(regression=True)
     trained_labels = trained and trained.labels
     if trained_labels and not options.do_train:
-        return custom_task(**arguments, labels=trained_labels)
-    task = custom_task(**arguments)
+        return make(labels=trained_labels)
+    task = make()
     if trained_labels and set(trained_labels) == set(task.labels):
-        task = custom_task(**arguments, labels=trained_labels)  # the order of the trained head
+        task = make(labels=trained_labels)  # the order of the trained head
     return task
+
+
+def _dataset_task(options, saved, source):
+    """The task of --dataset: with labels and metrics of a known task if one is named."""
+    make = choosing.maker(options, saved)
+    name = options.task_name or (None if options.do_train else saved.get("task_name")) or "custom"
+    if name.lower() == "custom":
+        is_own = saved.get("task_name") == "custom"
+        return _labelled(make, options, is_own, head.describe(source))
+    for flag in ("labels", "regression"):
+        if flag in options.given:
+            raise UserError(f"--{flag} has no effect on task {name}, which has its own")
+    if options.task_name:
+        known = get_task(name, language=options.xnli_language)
+    else:
+        known = task_from_json(saved)
+    made = make(labels=known.labels, regression=known.labels is None)
+    return dataclasses.replace(
+        made, name=known.name, metrics=known.metrics, score_range=known.score_range
+    )
 
 
 def _check_positions(folder, task):

@@ -43,11 +43,7 @@ def run(options_class, main, introduction):
                 found = dataclasses.replace(found, **{arguments: tuple(argv[1:])})
             elif len(argv) > 1:
                 raise UserError(f"unexpected argument {argv[1]!r}: flags begin with --")
-            answer = getattr(found, "answer", None)
-            if answer and (text := answer()) is not None:
-                print(text)
-                return 0
-            return main(found)
+            return 0 if _answered(found) else main(found)
         except UserError as e:
             if logging.level_debug():
                 traceback.print_exc()
@@ -65,6 +61,15 @@ def run(options_class, main, introduction):
     except SystemExit as e:
         status[0] = e.code if isinstance(e.code, int) else int(e.code is not None)
         raise
+
+
+def _answered(found):
+    """Prints what the options answer by themselves; returns whether there is anything."""
+    answer = getattr(found, "answer", None)
+    text = answer() if answer else None
+    if text is not None:
+        print(text)
+    return text is not None
 
 
 def _end(status):

@@ -28,12 +28,13 @@ def answer(options):
 
 def describe(source, options):
     """Returns splits, columns, label names, what is taken for what, and the first rows of a set."""
-    sizes, kinds = source.splits(), _kinds(source, options)
+    sizes, (kinds, undecided) = source.splits(), _kinds(source, options)
     lines = [source.name]
     if source.configs:
         lines += ["", "configurations:", *_wrapped(source.configs)]
     lines += ["", "splits:"]
     lines += _aligned([[s, f"{n:,} rows", ", ".join(kinds.get(s, ()))] for s, n in sizes.items()])
+    lines += undecided
     split = next((s for s, names in kinds.items() if "train" in names), next(iter(sizes)))
     columns = source.columns(split)
     lines += ["", "columns:", *_aligned([[c.name, c.type] for c in columns])]
@@ -47,12 +48,17 @@ def describe(source, options):
 
 
 def _kinds(source, options):
-    """{split of the set: [what the task takes it for]}."""
-    found = {}
+    """({split of the set: [what the task takes it for]}, lines on what is not decided)."""
+    found, undecided = {}, []
     for kind in ("train", "dev", "test"):
-        for name, part in find(source, kind, getattr(options, f"{kind}_split", None)).items():
+        try:
+            parts = find(source, kind, getattr(options, f"{kind}_split", None))
+        except UserError as e:
+            undecided.append(f"  not decided: {e}")
+            continue
+        for name, part in parts.items():
             found.setdefault(part.split, []).append(name)
-    return found
+    return found, undecided
 
 
 def _roles(source, options):
@@ -122,10 +128,9 @@ def _list_datasets(options):
     return "\n".join(lines)
 
 
-def _hub_sets(word, data_dir):
+def _hub_sets(word, _):
     from bert_tf.data.sources import hub
 
-    del data_dir  # TFDS's
     cached = hub.cached_sets()
     lines = ["Hugging Face, in the cache (hf:...):"]
     lines += [f"  {name}{_of(configs)}" for name, configs in cached.items()] or ["  none"]

@@ -4,6 +4,9 @@ import contextlib
 import os
 import pathlib
 import re
+import sys
+
+from absl import logging
 
 from bert_tf import packages
 from bert_tf.data.sources import network
@@ -59,6 +62,7 @@ def find(name):
     choices = [(name.rstrip("/"), None), *([(head, tail)] if head else [])]
     for repository, config in choices:
         if os.path.isdir(repository):
+            logging.info("hf:%s: is the folder %s", name, os.path.abspath(repository))
             return repository, config, _configs_of(name, repository)
     if name.startswith((".", "/", "~")) or name.count("/") > 2:
         raise UserError(f"--dataset=hf:{name}: no such folder")
@@ -190,6 +194,7 @@ def _faults(name):
     kinds = (
         datasets.exceptions.DatasetsError, pa.ArrowException, OSError, ValueError, KeyError,
         RuntimeError, NotImplementedError,
+        getattr(sys.modules.get("httpx"), "HTTPError", OSError),  # of a download that breaks off
     )  # fmt: skip
     try:
         yield

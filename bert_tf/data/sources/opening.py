@@ -18,25 +18,45 @@ def open_source(dataset, data_dir=None):
       UserError: there is no such data set, or it cannot be read.
     """
     kind, place = parse_dataset(dataset)
-    place = os.path.expanduser(place)
     if data_dir is not None and kind != "tfds":
         raise UserError(
             f"--data_dir has no effect with --dataset={dataset}: it is the folder of prepared sets"
             " of tfds:"
         )
-    if kind == "tfds":
-        from bert_tf.data.sources import tfds
+    source = _OPENERS[kind](os.path.expanduser(place), data_dir)
+    if not source.splits():
+        raise UserError(f"--dataset={dataset}: has no splits")
+    return source
 
-        return tfds.open_set(place, data_dir)
-    if kind == "hf":
-        from bert_tf.data.sources import hub
 
-        return hub.open_set(place)
-    if kind == "parquet":
-        packages.require("pyarrow", f"--dataset={dataset}")
-        from bert_tf.data.sources.arrow import ParquetFiles
+def _hub(place, _):
+    from bert_tf.data.sources import hub
 
-        return ParquetFiles(kind, place)
-    from bert_tf.data.sources.file_sets import TextFiles
+    return hub.open_set(place)
 
-    return TextFiles(kind, place)
+
+def _tfds(place, data_dir):
+    from bert_tf.data.sources import tfds
+
+    return tfds.open_set(place, data_dir)
+
+
+def _parquet(place, _):
+    packages.require("pyarrow", f"--dataset=parquet:{place}")
+    from bert_tf.data.sources.arrow import ParquetFiles
+
+    return ParquetFiles("parquet", place)
+
+
+def _text(kind):
+    def opened(place, _):
+        from bert_tf.data.sources.file_sets import TextFiles
+
+        return TextFiles(kind, place)
+
+    return opened
+
+
+_OPENERS = {
+    "hf": _hub, "tfds": _tfds, "parquet": _parquet, "csv": _text("csv"), "json": _text("json"),
+}  # fmt: skip

@@ -199,7 +199,13 @@ def _download(name, builder, place):
             " reached: prepare it where there is a network, copy the folder, and name it with"
             " --data_dir or TFDS_DATA_DIR"
         )
-    builder.download_and_prepare()
+    try:
+        builder.download_and_prepare()
+    except Exception as e:  # what a download may raise has no common class
+        fault = re.sub(r"\s+", " ", str(e)).strip() or type(e).__name__
+        raise UserError(
+            f"--dataset=tfds:{name}: tensorflow-datasets cannot prepare it: {fault[:300]}"
+        ) from e
 
 
 @contextlib.contextmanager

@@ -108,7 +108,7 @@ def test_data_sets_are_not_compared_with_each_other(tmp_path):
         write_results(run, 0.1 * index, "custom")
     found = Table(runs, {run.folder: read_outcome(run) for run in runs}, {})
     assert [setting_name(row.setting) for row in found.best] == [
-        "learning_rate=2e-5 dev_file=a.tsv", "learning_rate=2e-5 dev_file=b.tsv",
+        "dev_file=a.tsv learning_rate=2e-5", "dev_file=b.tsv learning_rate=2e-5",
     ]  # fmt: skip
 
 

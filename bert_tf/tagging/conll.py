@@ -68,8 +68,9 @@ class ConllFile:
           labels: list of str, one for each word.
         """
         lines, separator = list(self.lines), "\t" if self.tabs else " "
+        blanks = "" if self.tabs else " \t"  # a tab at the end is an empty cell of its own
         for number, label in zip(self.numbers, labels, strict=True):
-            lines[number - 1] = lines[number - 1].rstrip(" \t") + separator + label
+            lines[number - 1] = lines[number - 1].rstrip(blanks) + separator + label
         return "\n".join(lines) + "\n"
 
 

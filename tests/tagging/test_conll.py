@@ -46,6 +46,11 @@ def test_tabs_keep_spaces_in_words_and_the_lines_as_they_are(tmp_path):
     assert found == "# id 1\twnut\nNew York\tB-LOC\tA\n\u00a0x\tO\tB\n\n\n#tag\tO\tC\nof\tO\tD\n"
 
 
+def test_an_empty_last_column_stays_a_column(tmp_path):
+    file = conll.read(write(tmp_path, "of\tIN\t\nit\tPRP\tx\n"))
+    assert file.with_predictions(["A", "B"]) == "of\tIN\t\tA\nit\tPRP\tx\tB\n"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

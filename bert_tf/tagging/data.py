@@ -112,7 +112,8 @@ def task_of(options, source):
     own = trained is not None and trained.unit == head.WORDS and not trained.fault
     saved = source.task or {} if own else {}
     columns = {
-        name: _as_fine_tuned(options, name, saved) for name in ("token_column", "label_column")
+        name: _as_fine_tuned(options, name, saved, source)
+        for name in ("token_column", "label_column")
     }
     train = None
     if options.do_train:
@@ -124,10 +125,22 @@ def task_of(options, source):
     return TaggingTask(labels, scheme, **columns, train=train)
 
 
-def _as_fine_tuned(options, name, saved):
+def _as_fine_tuned(options, name, saved, source):
     """The option; if it is not given, as the model was fine-tuned, if it was."""
     value = getattr(options, name)
-    return value if name in options.given else saved.get(name, value)
+    if name not in options.given:
+        value = saved.get(name, value)
+    return _whole_number(value, name, source)
+
+
+def _whole_number(value, name, source):
+    """The value, of the flags or of task.json; raises `UserError` if it is another thing."""
+    if type(value) is not int:
+        raise UserError(
+            f"{source.source}: task.json: {name} must be a whole number, found"
+            f" {shown(str(value))}: correct it, or give --{name}"
+        )
+    return value
 
 
 def _named(options):
@@ -214,10 +227,12 @@ def read(options, source, task, output_dir, write=True):  # noqa: ARG001 - as ev
     tokenizer = tokenizer_of(source, options.do_lower_case)
     length = inputs.longest(options, source)
     given = inputs.as_fine_tuned("doc_stride", options, source.task or {})
-    stride = given or max(1, (length - 2) // 2)
-    if stride > length - 2:
+    stride = max(1, (length - 2) // 2)
+    if given is not None:
+        stride = _whole_number(given, "doc_stride", source)
+    if not 0 < stride <= length - 2:
         raise UserError(
-            f"--doc_stride={stride}: expected {length - 2} or less, as a window of"
+            f"--doc_stride={stride}: expected 1 to {length - 2}, as a window of"
             f" --max_seq_length={length} holds so many pieces: words would be left out"
         )
 

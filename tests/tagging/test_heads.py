@@ -68,6 +68,15 @@ def test_labels_of_another_set_are_not_the_heads(tagger, conll, tmp_path):
         evaluate(tagger, conll, tmp_path, labels="O,B-X,I-X")
 
 
+@pytest.mark.parametrize("name", ["token_column", "label_column", "doc_stride"])
+def test_a_task_json_of_other_values_is_refused(name, tagger, conll, tmp_path):
+    model = load_model(tagger)
+    task = {**model.task, name: "two"}
+    folder = save_model_folder(tmp_path / "m", model.config, model.arrays, model.vocab_file, task)
+    with pytest.raises(UserError, match=rf"task\.json: {name} must be a whole number, found 'two'"):
+        evaluate(folder, conll, tmp_path / "o")
+
+
 def test_what_has_no_place_for_it_says_so(tagger, conll, tmp_path):
     model = load_model(tagger)
     with pytest.raises(UserError, match="has a classifier of words: classifiers of sentences are"):

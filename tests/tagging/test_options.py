@@ -36,7 +36,7 @@ def test_a_file_for_each_split_is_enough():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"doc_stride": 15}, "--doc_stride=15: expected 14 or less, as a window of --max_seq_len"),
+        ({"doc_stride": 15}, "--doc_stride=15: expected 1 to 14, as a window of --max_seq_len"),
         ({"max_seq_length": 64}, "--max_seq_length=64: the model's position table .* has 32 rows"),
         ({"labels": "O,,B-G"}, "--labels=O,,B-G: expected different names"),
         ({"labels": "O,B-G"}, r"train.txt:\d+: unknown label 'B-B', expected one of O, B-G"),

@@ -82,9 +82,10 @@ class SpanOptions(FinetuningOptions):
         ANSWERS,
         valid=at_least(1),
         needs=_PREDICTS,
+        same=True,  # like the next two: what is answered is measured, and decides what is best
     )
     max_answer_length: int = option(
-        30, "Pieces of the longest answer.", ANSWERS, valid=at_least(1), needs=_PREDICTS
+        30, "Pieces of the longest answer.", ANSWERS, valid=at_least(1), needs=_PREDICTS, same=True
     )
     null_score_diff_threshold: float = option(
         0.0,
@@ -93,6 +94,7 @@ class SpanOptions(FinetuningOptions):
         ANSWERS,
         valid=between(-10_000, 10_000),
         needs=(_PREDICTS, _NEGATIVE),
+        same=True,
     )
 
     def check(self):

@@ -85,8 +85,11 @@ def build_windows(questions, tokenizer, shape, cache_dir=None, labelled=True):
         [question.text for question in asked],
         np.array([question.context for question in asked], np.int64),
     ]
-    if labelled:
-        parts.append(np.array([_ends(question) for question in asked], np.int64))
+    if labelled:  # of all answers: the first is learnt, and each of them may be met
+        answers = [question.answers or () for question in asked]
+        parts.append(np.array([len(some) for some in answers], np.int64))
+        parts.append(np.array([answer.start for some in answers for answer in some], np.int64))
+        parts.append([answer.text for some in answers for answer in some])
     key = features.fingerprint(
         "windows",
         _FORMAT,
@@ -102,13 +105,6 @@ def build_windows(questions, tokenizer, shape, cache_dir=None, labelled=True):
     return features.stored(
         key, cache_dir, encode, functools.partial(WindowStore, questions=questions)
     )
-
-
-def _ends(question):
-    """(start, end) of the answer in the context's characters, `_UNKNOWN` for none."""
-    if not question.answers:
-        return _UNKNOWN
-    return question.answers[0].start, question.answers[0].end
 
 
 def _encode(questions, tokenizer, shape, labelled):
@@ -157,12 +153,12 @@ def _pieces_of(question, spans, source):
     """(first, last) piece of the answer, every piece that has a character of it; None for none."""
     if not question.answers:
         return None
-    start, end = _ends(question)
-    touched = np.flatnonzero((spans[:, 1] > start) & (spans[:, 0] < end))
+    answer = question.answers[0]
+    touched = np.flatnonzero((spans[:, 1] > answer.start) & (spans[:, 0] < answer.end))
     if not len(touched):
         raise UserError(
             f"{source}: question {shown(question.id)}: its answer"
-            f" {shown(question.answers[0].text)} is of characters that BERT drops: nothing is left"
+            f" {shown(answer.text)} is of characters that BERT drops: nothing is left"
             " to find: delete it or correct it"
         )
     return int(touched[0]), int(touched[-1])

@@ -62,6 +62,7 @@ class TaggerOptions(FinetuningOptions):
         " breaks the scheme that is named is refused.",
         GROUP,
         ("auto", *entities.SCHEMES),
+        same=True,  # it decides what is measured, and so what is best
     )
     do_lower_case: bool | None = option(
         None, "Lower-case and strip accents. Default: as model folder or vocabulary show.", GROUP

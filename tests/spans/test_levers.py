@@ -1,10 +1,12 @@
 """Levers on span models: resume, accumulation and two replicas, as of classification."""
 
+import json
 import signal
 
 import pytest
 
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
+from bert_tf.errors import UserError
 from bert_tf.pruning.factorization import factorize
 from tests import tiny
 
@@ -144,5 +146,15 @@ def test_a_run_that_was_killed_goes_on(runs, tmp_path):
     }
     tiny.run_jobs([job], tmp_path / "jobs.json", status=-signal.SIGKILL)
     assert not (tmp_path / "killed" / "results.json").exists()
+    # What is measured otherwise cannot be compared with what was.
+    with pytest.raises(UserError, match="the run in this folder has max_answer_length=30"):
+        tiny.run(**flags, max_answer_length=2, output_dir=tmp_path / "killed")
+    text = flags["predict_file"].read_text(encoding="utf-8")
+    first, more = '"answers": [{', '"answers": [{"text": "%s", "answer_start": 0}, {'
+    context = json.loads(text)["data"][0]["paragraphs"][0]["context"]
+    changed = tmp_path / "changed.json"
+    changed.write_text(text.replace(first, more % context.split()[0], 1), encoding="utf-8")
+    with pytest.raises(UserError, match="the run in this folder had other dev examples"):
+        tiny.run(**{**flags, "predict_file": changed}, output_dir=tmp_path / "killed")
     tiny.run(**flags, output_dir=tmp_path / "killed")
     tiny.assert_same_run(tmp_path / "killed", tmp_path / "unbroken", atol=1e-5, rtol=1e-4)

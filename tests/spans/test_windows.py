@@ -75,6 +75,15 @@ def test_windows_are_stored_once(squad, tokenizer, tmp_path, monkeypatch):
             build_windows(questions, tokenizer, other, tmp_path)
 
 
+def test_the_fingerprint_is_of_all_answers(squad, tokenizer):
+    """They decide the metrics of a run, which a resumed one goes on comparing."""
+    shape, context = WindowShape(16, 8, 4), "so good a good film"
+    every = [["good"], ["good", "film"], ["good", "film", "so"], ["good", ("good", 10)], []]
+    files = [squad(tiny.paragraph(context, ("q", "was it", answers))) for answers in every]
+    found = {build_windows(questions, tokenizer, shape).fingerprint for questions in files}
+    assert len(found) == len(every)
+
+
 @needs.tf_models
 @pytest.mark.parametrize("negative", [False, True])
 @pytest.mark.parametrize("seed", range(4))

@@ -38,7 +38,7 @@ from tests.tiny.files import (
     sentences,
     write_rows,
 )
-from tests.tiny.questions import make_squad, paragraph, question, write_squad
+from tests.tiny.questions import make_squad, paragraph, question, span_head, write_squad
 from tests.tiny.runs import (
     PRETRAINING,
     ROOT,
@@ -94,6 +94,7 @@ __all__ = [
     "run_on_two_replicas",
     "run_script",
     "sentences",
+    "span_head",
     "without_pictures",
     "write_rows",
     "write_squad",

@@ -66,3 +66,12 @@ def make_squad(folder, train=32, predict=16, negative=False):
             paragraphs.append({"context": context, "qas": [made]})
         write_squad(folder / f"{split}.json", paragraphs, "v2.0" if negative else "1.1")
     return folder
+
+
+def span_head(hidden_size, seed=0):
+    """Returns {name: array} of a head of spans whose answers differ."""
+    weights = np.random.default_rng(seed).normal(size=[2, hidden_size]).astype(np.float32)
+    return {
+        "cls/squad/output_weights": weights,
+        "cls/squad/output_bias": np.zeros(2, np.float32),
+    }

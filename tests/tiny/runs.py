@@ -32,7 +32,11 @@ def options(program="classification", **values):
       **values: flags.
     """
     values = {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in values.items()}
-    name = {"classification": "ClassifierOptions", "spans": "SpanOptions"}[program]
+    name = {
+        "classification": "ClassifierOptions",
+        "spans": "SpanOptions",
+        "tagging": "TaggerOptions",
+    }[program]
     module = importlib.import_module(f"bert_tf.{program}.options")
     return getattr(module, name)(given=frozenset(values), **values)
 

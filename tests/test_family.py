@@ -32,7 +32,7 @@ TRAIN = {
     **EVALUATE, "do_train": True, "train_batch_size": 8, "num_train_epochs": 1.0,
     "learning_rate": 1e-3,
 }  # fmt: skip
-LEARN = {**TRAIN, "num_train_epochs": 8.0, "learning_rate": 8e-3}
+LEARN = {**TRAIN, "train_batch_size": 32, "num_train_epochs": 8.0, "learning_rate": 2e-2}
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +54,14 @@ def random_model(folder, kind):
 def tuned(data, tmp_path_factory):
     """{kind: output folder of a run on random weights}, and the results of the runs."""
     root = tmp_path_factory.mktemp("tuned")
-    results = {
-        kind: tiny.run(
-            model=random_model(root / f"{kind}_random", kind), data_dir=data,
-            output_dir=root / kind, **{**LEARN, **tiny.WITHOUT_DROPOUT},
-        )
-        for kind in KINDS
-    }  # fmt: skip
+    with tiny.eagerly():
+        results = {
+            kind: tiny.run(
+                model=random_model(root / f"{kind}_random", kind), data_dir=data,
+                output_dir=root / kind, **{**LEARN, **tiny.WITHOUT_DROPOUT},
+            )
+            for kind in KINDS
+        }  # fmt: skip
     return {kind: root / kind for kind in KINDS}, results
 
 
@@ -120,6 +121,9 @@ def test_pairs_are_cut_masked_frozen_and_exported(tuned, data, kind, tmp_path):
             model=tmp_path / "compact", data_dir=data, output_dir=tmp_path / "evaluated", **EVALUATE
         )
     assert results["metrics"]["dev"]["accuracy"] > 0.5
+    pairs, masked = (load_model(tmp_path / name).arrays for name in ("pairs", "masked"))
+    for name in (name for name in pairs if name.startswith("bert/embeddings")):
+        np.testing.assert_array_equal(masked[name], pairs[name])  # ELECTRA's projection, too
     np.testing.assert_allclose(logits(tmp_path / "pairs"), logits(tuned[0][kind]), atol=1e-3)
     half = load_model(tmp_path / "half")
     assert half.config.num_attention_heads == 1
@@ -129,6 +133,19 @@ def test_pairs_are_cut_masked_frozen_and_exported(tuned, data, kind, tmp_path):
     np.testing.assert_allclose(logits(tmp_path / "theirs"), logits(tmp_path / "half"), atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_autofreeze_freezes_their_layers(kind, data, tmp_path):
+    with tiny.eagerly():
+        results = tiny.run(
+            model=random_model(tmp_path / "model", kind), data_dir=data,
+            output_dir=tmp_path / "out",
+            freeze_policy="autofreeze", num_intervals=8, percentile=100.0,
+            activation_cache="memory", **{**TRAIN, "max_train_examples": 64},
+        )  # fmt: skip
+    assert results["global_step"] == 8
+    assert results["freezing"]["frozen_layers"] == 1
+
+
 @pytest.mark.parametrize("kind", OF_OTHERS)
 def test_masked_lm_training_goes_on_and_says_what_words_may_become(kind, data, tmp_path):
     values = {
@@ -136,7 +153,8 @@ def test_masked_lm_training_goes_on_and_says_what_words_may_become(kind, data, t
         "data_dir": str(tiny.make_rows(tmp_path / "rows")), "output_dir": str(tmp_path / "out"),
         "num_train_steps": 3, "num_warmup_steps": 1, "train_batch_size": 8,
     }  # fmt: skip
-    results = pretraining.run(PretrainingOptions(given=frozenset(values), **values))
+    with tiny.eagerly():
+        results = pretraining.run(PretrainingOptions(given=frozenset(values), **values))
     assert results["global_step"] == 3
     out = load_model(tmp_path / "out")
     assert export_source.of(out).kind == "masked_lm"
@@ -145,7 +163,8 @@ def test_masked_lm_training_goes_on_and_says_what_words_may_become(kind, data, t
         "model": str(tmp_path / "out"), "task_name": "sst-2", "data_dir": str(data),
         "variants": 1, "max_train_examples": 2, "output_file": str(tmp_path / "variants.tsv"),
     }  # fmt: skip
-    augment_data.main(AugmentationOptions(given=frozenset(values), **values))
+    with tiny.eagerly():
+        augment_data.main(AugmentationOptions(given=frozenset(values), **values))
     assert (tmp_path / "variants.tsv").stat().st_size
 
 

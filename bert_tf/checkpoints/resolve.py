@@ -25,7 +25,7 @@ def find(given):
     path = pathlib.Path(given)
     if path.is_file() and path.suffix == ".zip":
         raise UserError(f"{path}: is a zip file, expected a folder: unzip it and give the folder")
-    if path.exists() or any(path.parent.glob(f"{glob.escape(path.name)}.*")):
+    if path.exists() or _is_prefix(path):
         return _snapshot(path, None) if (path / "snapshots").is_dir() else path
     name, revision = _name(given)
     folder = name and _cached(name)
@@ -54,6 +54,12 @@ def cache():
     return pathlib.Path(home).expanduser() / "hub"
 
 
+def _is_prefix(path):
+    """Whether files of a checkpoint begin with `path`; others may, such as a log of that name."""
+    name = glob.escape(path.name)
+    return any(f for end in (".index", ".data-*", ".meta") for f in path.parent.glob(name + end))
+
+
 def _name(given):
     """(id, revision or None), both None if it is no id."""
     found = _ID.fullmatch(os.fspath(given))
@@ -66,14 +72,16 @@ def _cached(name):
 
 def _snapshot(folder, revision):
     """The folder of a revision, `main` or the only one there if None, in a model's cache."""
-    snapshots = sorted(f.name for f in (folder / "snapshots").iterdir() if f.is_dir())
+    snapshots = sorted(f.name for f in (folder / "snapshots").glob("*") if f.is_dir())
     ref = folder / "refs" / (revision or "main")
     commit = ref.read_text(encoding="utf-8").strip() if ref.is_file() else revision
     found = [name for name in snapshots if commit is None or name.startswith(commit)]
     if len(found) == 1:
         return folder / "snapshots" / found[0]
+    if not snapshots:
+        raise UserError(f"{folder}: holds no model, its download was cut off: repeat `hf download`")
     raise UserError(
         f"{folder}: holds {'several revisions' if found else 'no revision'}"
-        f"{f' {revision}' if revision else ''}, found {', '.join(snapshots) or 'none'}: give one of"
-        " them, OWNER/NAME@REVISION, or the path of a folder"
+        f"{f' {revision}' if revision else ''}, found {', '.join(snapshots)}: give one of them,"
+        " OWNER/NAME@REVISION, or the path of a folder"
     )

@@ -6,11 +6,9 @@ import pathlib
 
 from absl import logging
 
-from bert_tf import files
-from bert_tf.checkpoints import head, head_matching
-from bert_tf.checkpoints.model_folder import TASK_FILE
+from bert_tf.checkpoints import head
 from bert_tf.checkpoints.model_tokenizer import tokenizer_of
-from bert_tf.data import augmented, class_labels, tfrecord
+from bert_tf.data import augmented, class_labels, records, tfrecord
 from bert_tf.data.features import build_features
 from bert_tf.data.options import CUSTOM
 from bert_tf.data.sources import choosing
@@ -108,7 +106,7 @@ class _Builder:
         record = f"{_RECORD_NAMES[kind]}{suffix}.tf_record"
         if self.options.tfrecord_dir:
             path = pathlib.Path(self.options.tfrecord_dir) / record
-            store = self._records(path)
+            store = records.read(path, self.task, len(self.tokenizer.vocab), self.length)
             # For its refusal of pairs.
             self._cut(bool((store.first_lengths < store.lengths).any()))
             return store
@@ -156,23 +154,6 @@ class _Builder:
             )
         return "head"
 
-    def _records(self, path):
-        labels = self.task.labels
-        _check_positions(path.parent, self.task)
-        store = tfrecord.read_tfrecord(
-            path, regression=labels is None, num_labels=len(labels or ()) or None
-        )
-        for what, found, limit in (
-            ("token id", int(store.ids.max()), len(self.tokenizer.vocab) - 1),
-            ("example length", int(store.lengths.max()), self.length),
-        ):
-            if found > limit:
-                raise UserError(
-                    f"{path}: found {what} {found}, expected {limit} at most: the file was made"
-                    " with another vocabulary or --max_seq_length"
-                )
-        return store
-
 
 def longest(options, source):
     """Returns the `max_seq_length` of a run, int.
@@ -217,15 +198,16 @@ def task_of(options, source):
       UserError: no such task, it lacks a flag or a file, or one of the flags does not belong to it.
     """
     saved = source.task or {}
-    if options.dataset:
-        return _dataset_task(options, saved, source)
-    name = options.task_name or saved.get("task_name")
-    if not options.task_name and saved.get("head") is not None:
+    is_own = not (options.task_name or (options.dataset and options.do_train))
+    if is_own and saved.get("head") is not None:
         raise UserError(
             f"{source.source}: was fine-tuned for {saved['head']}, not for sentences with one label"
             " each: give it to the program that made it (run_tagger.py, run_squad.py), or name a"
             " --task_name"
         )
+    if options.dataset:
+        return _dataset_task(options, saved, source)
+    name = options.task_name or saved.get("task_name")
     if not name or not isinstance(name, str):
         raise UserError("--task_name is required: the model folder records no task")
     name = name.lower()
@@ -297,7 +279,7 @@ def _dataset_task(options, saved, source):
     """The task of --dataset: with labels and metrics of a known task if one is named."""
     make = choosing.maker(options, saved)
     name = options.task_name or (None if options.do_train else saved.get("task_name")) or "custom"
-    if name.lower() == "custom":
+    if isinstance(name, str) and name.lower() == "custom":
         is_own = saved.get("task_name") == "custom"
         return _labelled(make, options, is_own, head.describe(source))
     for flag in ("labels", "regression"):
@@ -311,21 +293,3 @@ def _dataset_task(options, saved, source):
     return dataclasses.replace(
         made, name=known.name, metrics=known.metrics, score_range=known.score_range
     )
-
-
-def _check_positions(folder, task):
-    """Refuses TFRecord files of a run whose labels, by its task.json, had other positions."""
-    path = folder / TASK_FILE
-    if not path.exists():
-        return
-    saved = files.read_json(path, "task description")
-    labels = saved.get("labels")
-    written = head.of_task(saved, len(labels) if labels and isinstance(labels, list) else 1, path)
-    order, _ = head_matching.order_of(written, task)
-    if order is None or order != sorted(order):
-        found = "scores" if task.labels is None else f"labels {head.listed(task.labels)}"
-        raise UserError(
-            f"{path}: the label_ids of the TFRecord files beside it are those of {written.text()},"
-            f" and task {task.name} has {found}: name the task and the --labels they were written"
-            " with"
-        )

@@ -134,6 +134,19 @@ def test_what_is_not_there(cached, tmp_path):
         model_folder.load_model(ID)
 
 
+def test_a_download_that_was_cut_off_before_the_first_file(cached):
+    shutil.rmtree(cached / "snapshots")
+    with pytest.raises(UserError, match="holds no model, its download was cut off"):
+        model_folder.load_model(ID)
+
+
+def test_a_log_of_the_name_of_a_model_is_none(root, cached, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ID).parent.mkdir()
+    (tmp_path / f"{ID}.log").write_text("x")
+    check_same(ID, root)
+
+
 def test_googles_archive_must_be_unpacked(root, tmp_path):
     archive = tmp_path / "uncased_L-12_H-768_A-12.zip"
     with zipfile.ZipFile(archive, "w") as z:

@@ -1,5 +1,6 @@
 """Arrow's columns: their types, and their values in pieces. Parquet files are read so, too."""
 
+import collections
 import contextlib
 import json
 
@@ -23,6 +24,10 @@ class ParquetFiles(FileSet):
 
     def look(self, path):
         with _opened(path) as file:
+            names = file.schema_arrow.names
+            double = [name for name, count in collections.Counter(names).items() if count > 1]
+            if double:
+                raise UserError(f"{path}: has column {double[0]!r} more than once: rename one")
             return file.metadata.num_rows, columns_of(file.schema_arrow)
 
     def read_file(self, path, roles, collector):
@@ -36,11 +41,7 @@ class ParquetFiles(FileSet):
 
 
 def columns_of(schema):
-    """Returns the `Column`s (list) of a `pyarrow.Schema`; `datasets` has left the names of classes.
-
-    Raises:
-      UserError: a name is there twice.
-    """
+    """Returns the `Column`s (list) of a `pyarrow.Schema`; `datasets` may have named classes."""
     classes = _class_names(schema)
     return [
         Column(field.name, "classes", CLASSES, classes[field.name])

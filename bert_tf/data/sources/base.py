@@ -100,22 +100,24 @@ class Collector:
         self._left = MAX_BYTES
         self._first = 0  # row of the split that the next file begins with
 
-    def table(self, path, batches):
+    def table(self, path, batches, known=None):
         """Returns the `Table` of the rows of a file that are wanted, numbered from 1 in it.
 
         Args:
           path: beginning of messages.
           batches: iterable of lists of columns, each a list of values, in the order of `names`.
+          known: numbers of the rows in `batches`, where these are not all of the file's.
         """
         rows, numbers, start = [], [], 0
         for columns in batches:
             count = len(columns[0])
             for i in self._keep(self._first + start, count):
-                where = f"{path}:{start + i + 1}"
+                number = start + i + 1 if known is None else known[start + i]
+                where = f"{path}:{number}"
                 row = [self._cell(columns[j][i], j, where) for j in range(len(columns))]
                 self._left -= sum(map(len, row))
                 rows.append(row)
-                numbers.append(start + i + 1)
+                numbers.append(number)
             if self._left < 0:
                 raise UserError(
                     f"{path}: more than {MAX_BYTES >> 20} MiB of text, and rows are held in memory:"

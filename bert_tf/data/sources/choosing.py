@@ -6,6 +6,7 @@ import functools
 import numpy as np
 from absl import logging
 
+from bert_tf.data.features import fingerprint
 from bert_tf.data.sources.base import CLASSES, Source
 from bert_tf.data.sources.dataset_task import Rows, dataset_task
 from bert_tf.data.sources.guesses import guess
@@ -43,11 +44,13 @@ def maker(options, saved):
         for kind in ("train", "dev", "test")
         for name, part in find(source, kind, getattr(options, f"{kind}_split", None)).items()
     }
+    if "ids" in found.guessed and not _has_ids(source, parts, roles.ids):
+        roles = dataclasses.replace(roles, ids=None)  # rows are numbered
     column = _column(source, parts, roles.label)
-    drawn = _drawn(options, saved, source, parts["train"].text if "train" in parts else None)
+    drawn = _drawn(options, saved, source, roles, parts["train"].text if "train" in parts else None)
     rows = Rows(source, parts, column, drawn)
     if drawn:
-        rows = _with_drawn(rows, roles)
+        rows = _with_drawn(rows, roles, options.do_train)
     logging.info("%s: %s", source.name, splits_text(rows.parts, drawn))
     if options.do_train:
         _warn_of_overlap(rows)
@@ -70,8 +73,32 @@ def guess_of(source, options, saved):
         for role, flag in _COLUMNS.items()
         if (value := getattr(options, flag, None)) is not None
     }
-    known = {role: saved[flag] for role, flag in _COLUMNS.items() if saved.get(flag)}
-    return guess(source.name, source.columns(split), given, known)
+    known = {
+        role: column
+        for role, flag in _COLUMNS.items()
+        if (column := saved.get(flag)) and isinstance(column, str)
+    }
+    found = guess(source.name, source.columns(split), given, known)
+    if "text" in known and "pair" not in given and not options.do_train:
+        _check_pair(source.name, found.roles, known)
+    return found
+
+
+def _check_pair(name, roles, known):
+    """Refuses single texts for a model of pairs, and pairs for one of single texts."""
+    if ("pair" in known) == (roles.pair is not None):
+        return
+    if roles.pair is None:
+        raise UserError(
+            f"{name}: the model was fine-tuned on pairs of texts ({known['text']},"
+            f" {known['pair']}), and no column looks like the second one: name it with"
+            " --text_pair_column (empty if there is none)"
+        )
+    raise UserError(
+        f"{name}: the model was fine-tuned on single texts ({known['text']}), and"
+        f" {roles.text} and {roles.pair} look like a pair: name the one to read with --text_column,"
+        " or both"
+    )
 
 
 def _warn_of_overlap(rows):
@@ -95,6 +122,12 @@ def splits_text(parts, drawn=None):
         for name, part in parts.items()
     )
     return listed + (f"; dev was drawn with --split_seed={drawn.seed}" if drawn else "")
+
+
+def _has_ids(source, parts, column):
+    """Whether all splits to predict have the column of ids."""
+    tests = [part.split for name, part in parts.items() if name.startswith("test")]
+    return all(column in [found.name for found in source.columns(split)] for split in tests)
 
 
 def _column(source: Source, parts, label):
@@ -121,33 +154,64 @@ def _column(source: Source, parts, label):
     return found
 
 
-def _drawn(options, saved, source, train):
+def _drawn(options, saved, source, roles, train):
     """The `Draw` of the dev set: that of the flags, or that which the model was trained with.
 
     Args:
       options: `InputOptions`.
       saved: dict of task.json.
       source: `Source`.
+      roles: `Roles` of its columns.
       train: name of the training split with its slice, None where there is none.
     """
-    before = saved.get("dataset") if isinstance(saved.get("dataset"), dict) else {}
-    same = before.get("name") == source.name and before.get("dev_fraction") is not None
-    earlier = _draw_of(before) if same else None
+    earlier = _earlier(saved, source, roles)
     if options.dev_fraction is not None:
         if getattr(options, "dev_split", None):
             raise UserError("--dev_split and --dev_fraction both say what dev is: give one of them")
         found = Draw(options.dev_fraction, options.split_seed, train or "train")
-        if earlier and found != earlier and not options.do_train:
-            raise UserError(
+        if earlier and found != earlier:
+            fault = (
                 f"--dev_fraction={found.fraction} --split_seed={found.seed} of {found.split}: the"
                 f" model was trained with --dev_fraction={earlier.fraction}"
                 f" --split_seed={earlier.seed} of {earlier.split}, so that the dev rows would have"
                 " training rows among them: leave the flags out"
             )
-        return found
+            if not options.do_train:
+                raise UserError(fault)
+            logging.warning(fault)
+        return earlier if found == earlier else found
     if getattr(options, "dev_split", None) or options.train_split:
         return None
     return earlier
+
+
+def _earlier(saved, source, roles):
+    """The `Draw` that the model was trained with, None if it was of other data or there was none.
+
+    The data are the same by their name, or, where they have been moved, by their content.
+    """
+    before = saved.get("dataset") if isinstance(saved.get("dataset"), dict) else {}
+    if before.get("dev_fraction") is None:
+        return None
+    earlier = _draw_of(before)
+    if before.get("name") == source.name:
+        return earlier
+    if not earlier.digest or parse_split(earlier.split, "train_split").split not in source.splits():
+        return None
+    whole = find(source, "train", earlier.split)["train"]
+    return earlier if _content(source, whole, roles)[0] == earlier.digest else None
+
+
+def _content(source, whole, roles):
+    """(digest of the content of a `Part`, its `Table`), with the ids if there are any."""
+    names = [column.name for column in source.columns(whole.split)]
+    table = source.read(
+        whole.split,
+        dataclasses.replace(roles, ids=roles.ids if roles.ids in names else None),
+        whole.rows,
+    )
+    columns = [name for name in (roles.text, roles.pair, roles.label) if name is not None]
+    return fingerprint(*map(table.column, columns)), table
 
 
 def _draw_of(before):
@@ -163,10 +227,11 @@ def _draw_of(before):
             f"task.json: dataset: dev_fraction {fraction!r}, split_seed {seed!r} and train_split"
             f" {split!r} are no draw of a dev set: correct it, or give --dev_fraction"
         ) from e
-    return Draw(fraction, seed, split)
+    digest = before.get("rows")
+    return Draw(fraction, seed, split, digest if isinstance(digest, str) else "")
 
 
-def _with_drawn(rows, roles):
+def _with_drawn(rows, roles, do_train):
     """The `Rows` whose dev set is drawn from the training rows."""
     source, drawn = rows.source, rows.drawn
     whole = find(source, "train", drawn.split).get("train") or rows.part("train")
@@ -175,13 +240,22 @@ def _with_drawn(rows, roles):
         logging.info("%s: %s is not used: --dev_fraction", source.name, ", ".join(others))
     if roles.label is None:
         raise UserError(f"{source.name}: no column looks like a label: name --label_column")
-    texts = source.read_labels(whole.split, roles).column(roles.label)
-    if whole.rows is not None:
-        texts = [texts[row] for row in whole.rows]
-    train, dev = draw(texts, drawn)
+    digest, table = _content(source, whole, roles)
+    if drawn.digest and digest != drawn.digest:
+        fault = (
+            f"{source.name} {whole.text}: its rows are not those of which the model's dev set was"
+            " drawn, so that a draw would have rows in dev that it was trained on"
+        )
+        if not do_train:
+            raise UserError(f"{fault}: give the data as they were, or name rows with --dev_split")
+        logging.warning(fault)
+    if roles.ids in table.header:
+        whole = dataclasses.replace(whole, ids=table.column(roles.ids))
+    train, dev = draw(table.column(roles.label), drawn)
     parts = {
         "train": whole.taken(train, f"{whole.text} without dev"),
         "dev": whole.taken(dev, f"{drawn.fraction:g} of {whole.text}"),
         **{name: part for name, part in rows.parts.items() if name.startswith("test")},
     }
-    return dataclasses.replace(rows, parts=parts)
+    drawn = dataclasses.replace(drawn, digest=digest)
+    return dataclasses.replace(rows, parts=parts, drawn=drawn)

@@ -138,6 +138,7 @@ def describe(rows):
         "dev_fraction": drawn.fraction,
         "split_seed": drawn.seed,
         "train_split": drawn.split,
+        "rows": drawn.digest,
     }
 
 
@@ -194,15 +195,19 @@ def write_drawn(task, folder):
     Args:
       task: `Task`.
       folder: of the run (`pathlib.Path`); the files are splits/train.tsv and splits/dev.tsv, with
-        the columns `split` and `row`, its number from 0 in the data set.
+        the columns `split` and `row`, its number from 0 in the data set, and `id` if it has one.
     """
     rows = getattr(task, "rows", None)
     if rows is None or rows.drawn is None:
         return
     for name in ("train", "dev"):
         part = rows.part(name)
-        lines = [f"{part.split}\t{row}\n" for row in np.asarray(part.rows).tolist()]
-        files.write_text(folder / "splits" / f"{name}.tsv", "split\trow\n" + "".join(lines))
+        columns = {"row": np.asarray(part.rows).tolist(), "id": part.ids}
+        columns = {name: values for name, values in columns.items() if values is not None}
+        cells = zip(*columns.values(), strict=True)
+        lines = [files.table_row([part.split, *row]) for row in cells]
+        text = files.table_row(["split", *columns]) + "".join(lines)
+        files.write_text(folder / "splits" / f"{name}.tsv", text)
 
 
 def _are_numbers(labels, classes):

@@ -4,7 +4,7 @@ import collections
 
 from bert_tf.data.custom import read_columns
 from bert_tf.data.json_lines import parse_object
-from bert_tf.data.readers import format_of, read_table
+from bert_tf.data.readers import format_of, read_table, read_text
 from bert_tf.data.sources.base import (
     INTEGER,
     NUMBER,
@@ -45,9 +45,19 @@ class FileSet(Source):
 
     def columns(self, split):
         """The columns that all files of the split have, as the first one has them."""
-        first, *others = (self._look(path)[1] for path in self._files[split])
-        shared = [{column.name for column in columns} for columns in others]
-        return [column for column in first if all(column.name in names for names in shared)]
+        paths = self._files[split]
+        found = {column.name: column for column in self._look(paths[0])[1]}
+        for path in paths[1:]:
+            others = {column.name: column for column in self._look(path)[1]}
+            found = {name: column for name, column in found.items() if name in others}
+            for name, column in found.items():
+                if column.labels != others[name].labels:
+                    names = (", ".join(c.labels or ["none"]) for c in (others[name], column))
+                    raise UserError(
+                        f"{path}: column {name!r} has the classes {next(names)}, and {next(names)}"
+                        f" in {paths[0]}: write the files of a split with the same classes"
+                    )
+        return list(found.values())
 
     def read(self, split, roles, rows=None):
         collector = Collector(roles.names, rows)
@@ -109,10 +119,9 @@ def _one_batch(table, indices):
 
 def _objects(path):
     """Yields (line number, dict) of the rows of JSON lines."""
-    with open(path, encoding="utf-8-sig") as f:
-        for number, line in enumerate(f, 1):
-            if line.strip():
-                yield number, parse_object(line, f"{path}:{number}")
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if line.strip():
+            yield number, parse_object(line, f"{path}:{number}")
 
 
 def _json_columns(path):

@@ -144,12 +144,11 @@ class HubSet(Source):
             part = part.select(rows)
         with _faults(self.name):
             batches = part.with_format("arrow").iter(batch_size=_BATCH_ROWS)
-            table = Collector(names).table(
-                f"{self.name} {split}", (arrow.values_of(batch, names) for batch in batches)
+            return Collector(names).table(
+                f"{self.name} {split}",
+                (arrow.values_of(batch, names) for batch in batches),
+                None if rows is None else [int(row) + 1 for row in rows],
             )
-        if rows is not None:
-            table.numbers = [int(row) + 1 for row in rows]
-        return table
 
 
 def _column(found, features):
@@ -164,7 +163,10 @@ def _load_saved(folder):
     import datasets
 
     with _faults(folder):
-        loaded = datasets.load_from_disk(folder)
+        try:
+            loaded = datasets.load_from_disk(folder)
+        except (TypeError, AttributeError) as e:  # JSON of another form
+            raise ValueError(f"its JSON files are damaged: {e}") from e
     if isinstance(loaded, datasets.Dataset):
         return {str(loaded.split or "train"): loaded}
     return loaded

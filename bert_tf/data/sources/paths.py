@@ -1,6 +1,7 @@
 """The files of a data set, and which split each belongs to by its name."""
 
 import glob
+import itertools
 import pathlib
 import re
 
@@ -11,7 +12,9 @@ SUFFIXES = {
     "json": (".jsonl", ".ndjson", ".json"),
     "parquet": (".parquet", ".pq"),
 }
-_SHARD = re.compile(r"([-_.]\d+([-_.]of[-_.]\d+)?)+$")
+# The hub has named shards by their content, too: train-00000-of-00002-a09b74b3ef9c3b56.
+_SHARD = re.compile(r"([-_.]\d+([-_.]of[-_.]\d+(-[0-9a-f]{16})?)?)+$")
+_MAGIC = re.compile(r"[*?[]")
 _SPLIT = re.compile(
     r"(?:^|.*[-_. ])(train|training|dev|valid|validation|val|eval|test|testing)((?:[-_. ].*)?)$",
     re.IGNORECASE,
@@ -38,7 +41,7 @@ def collect(kind, place):
         endings = ", ".join(SUFFIXES[kind])
         what = f"no file {endings} in it" if root.is_dir() else "no such file or folder"
         raise UserError(f"--dataset={kind}:{place}: {what}")
-    below = root if root.is_dir() else None
+    below = _above(root)
     named = [split_of(path, below) for path in paths]
     splits = {}
     for path, split in zip(paths, named, strict=True):
@@ -55,6 +58,13 @@ def split_of(path, root=None):
         if match:
             return (match[1] + match[2]).lower()
     return None
+
+
+def _above(root):
+    """The folder below which the names of folders count; None for a file."""
+    if root.is_dir() or root.is_file():
+        return root if root.is_dir() else None
+    return pathlib.Path(*itertools.takewhile(lambda part: not _MAGIC.search(part), root.parts))
 
 
 def _found(root, kind):

@@ -25,20 +25,26 @@ class Draw:
       fraction: share of the rows, of each label alike.
       seed: of the draw.
       split: which rows they are, as --train_split says, such as `train[:50%]`.
+      digest: of the content of these rows, "" where it is not known: the draw of others is another.
     """
 
     fraction: float
     seed: int
     split: str = "train"
+    digest: str = dataclasses.field(default="", compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Rows of a split: `rows` is an ascending int array, None for all of them."""
+    """Rows of a split: `rows` is an ascending int array, None for all of them.
+
+    `ids` (list of str, as many) are what the data set calls them, None where it is not known.
+    """
 
     split: str
     rows: np.ndarray | None
     text: str
+    ids: list[str] | None = None
 
     @classmethod
     def of(cls, part, count):
@@ -61,7 +67,8 @@ class Part:
         """Returns the `Part` of the rows at some positions of this one."""
         positions = np.sort(positions)
         rows = positions if self.rows is None else self.rows[positions]
-        return Part(self.split, rows, text)
+        ids = None if self.ids is None else [self.ids[position] for position in positions]
+        return Part(self.split, rows, text, ids)
 
 
 def find(source, kind, given):
@@ -90,7 +97,8 @@ def find(source, kind, given):
                     f" {', '.join(sizes)}"
                 )
     else:
-        parts = [Slice(name) for name in _of_kind(source.name, kind, sizes)]
+        known = {name: count for name, count in sizes.items() if count}
+        parts = [Slice(name) for name in _of_kind(source.name, kind, known)]
     found = {}
     for part in parts:
         name = kind if len(parts) == 1 else f"{kind}_{_short(part.split, kind)}"

@@ -35,6 +35,21 @@ def test_files_belong_to_the_split_that_they_are_named_after(tmp_path):
     assert collected("csv", f"{tmp_path}/train-*.csv") == {"train": names[:2]}
 
 
+def test_folders_of_a_pattern_are_splits(tmp_path):
+    """Test rows must not become training rows because a pattern found them."""
+    files(tmp_path, "train/part-0.csv", "test/part-0.csv", "part-1.csv")
+    splits = collect("csv", f"{tmp_path}/*/part-*.csv")
+    assert {split: [p.parent.name for p in paths] for split, paths in splits.items()} == {
+        "test": ["test"], "train": ["train"],
+    }  # fmt: skip
+
+
+def test_shards_that_are_named_by_their_content(tmp_path):
+    names = [f"train-0000{i}-of-00002-a09b74b3ef9c3b5{i}.csv" for i in range(2)]
+    files(tmp_path, *names)
+    assert collected("csv", tmp_path) == {"train": names}
+
+
 def test_files_without_the_name_of_a_split_train(tmp_path):
     files(tmp_path / "a", "part-0.csv", "part-1.csv")
     assert collected("csv", tmp_path / "a") == {"train": ["part-0.csv", "part-1.csv"]}
@@ -74,6 +89,16 @@ def test_splits_that_could_be_either(tmp_path):
     assert list(find(source, "dev", "dev")) == ["dev"]
     with pytest.raises(UserError, match="--train_split=train,dev: expected one split, found 2"):
         find(source, "train", "train,dev")
+
+
+def test_a_split_without_rows_is_none(tmp_path):
+    files(tmp_path, "train.jsonl", "test.csv")
+    (tmp_path / "train.jsonl").write_text('{"text": "a"}\n')
+    source = open_source(f"json:{tmp_path}")
+    source.splits = lambda: {"train": 1, "test": 0}
+    assert find(source, "test", None) == {}
+    with pytest.raises(UserError, match="test: has no rows"):
+        find(source, "test", "test")
 
 
 def test_a_drawn_dev_set_has_each_label_alike():

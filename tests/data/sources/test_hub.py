@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 
+import numpy as np
 import pytest
 
 from bert_tf.data.sources import hub
@@ -113,6 +114,23 @@ def test_a_folder_of_one_split_or_none(tmp_path, offline):
     with pytest.raises(UserError, match="`datasets` cannot read it") as e:
         open_source(f"hf:{tmp_path / 'one'}").read("train", ROLES)
     assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("name", ["state.json", "dataset_info.json"])
+def test_damaged_descriptions(tmp_path, name):
+    folder = tmp_path / "one"
+    sets.saved(sets.splits_of())["train"].save_to_disk(os.fspath(folder))
+    (folder / name).write_text("[]")
+    with pytest.raises(UserError, match="cannot read it: its JSON files are damaged"):
+        open_source(f"hf:{folder}")
+
+
+def test_rows_are_named_as_in_the_set(tmp_path):
+    rows = sets.rows_of()
+    rows["sentence"][7] = None
+    source = open_source(sets.write("hf", tmp_path, {"train": rows}))
+    with pytest.raises(UserError, match="train:8: column 'sentence' is null"):
+        source.read("train", ROLES, np.arange(5, 10))
 
 
 def test_without_the_package(monkeypatch):

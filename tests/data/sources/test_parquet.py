@@ -1,5 +1,6 @@
 """Parquet files: damaged, cut off, with row groups larger than memory, with names of classes."""
 
+import json
 import os
 
 import numpy as np
@@ -83,6 +84,26 @@ def test_a_row_group_is_read_in_pieces(tmp_path, monkeypatch):
     monkeypatch.setattr(base, "MAX_BYTES", 20 << 20)
     with pytest.raises(UserError, match=r"more than 20 MiB of text, .*: take a part, such as"):
         source.read("train", ROLES)
+
+
+def test_a_column_that_is_there_twice(tmp_path):
+    arrays = [pa.array(["a"]), pa.array([1]), pa.array(["b"])]
+    table = pa.Table.from_arrays(arrays, names=["sentence", "label", "sentence"])
+    pq.write_table(table, tmp_path / "train.parquet")
+    with pytest.raises(UserError, match=r"train.parquet: has column 'sentence' more than once"):
+        open_source(f"parquet:{tmp_path}")
+
+
+def test_files_of_a_split_have_the_same_classes(tmp_path):
+    """Else the labels of the second file would be read as those of the first."""
+    for i, names in enumerate((["no", "yes"], ["yes", "no"])):
+        about = {"info": {"features": {"label": {"_type": "ClassLabel", "names": names}}}}
+        table = pa.table({"sentence": ["a", "b"], "label": [0, 1]})
+        table = table.replace_schema_metadata({"huggingface": json.dumps(about)})
+        pq.write_table(table, tmp_path / f"train-{i}.parquet")
+    source = open_source(f"parquet:{tmp_path}")
+    with pytest.raises(UserError, match=r"train-1.*has the classes yes, no, and no, yes in .*-0"):
+        source.columns("train")
 
 
 def test_types_and_names_of_classes(tmp_path):

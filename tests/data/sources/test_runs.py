@@ -1,5 +1,6 @@
 """Fine-tuning on data sets: the same rows train the same model, wherever they come from."""
 
+import dataclasses
 import json
 
 import pytest
@@ -8,6 +9,7 @@ import factorize
 from bert_tf.checkpoints.model_folder import load_model
 from bert_tf.data import inputs
 from bert_tf.data.rows import options_of
+from bert_tf.data.sources.opening import open_source
 from bert_tf.errors import UserError
 from tests import tiny
 from tests.augmentation.small import augment, make_masked_lm
@@ -112,8 +114,10 @@ def test_a_drawn_dev_set_is_drawn_again(folder, specs):
     rows = {}
     for split in ("train", "dev"):
         head, *lines = (folder / "drawn" / "splits" / f"{split}.tsv").read_text().splitlines()
-        assert head == "split\trow"
-        rows[split] = [int(line.removeprefix("train\t")) for line in lines]
+        assert head == "split\trow\tid"
+        cells = [line.removeprefix("train\t").split("\t") for line in lines]
+        rows[split] = [int(row) for row, _ in cells]
+        assert [name for _, name in cells] == [str(row) for row in rows[split]]  # as `idx` has it
     assert sorted(rows["train"] + rows["dev"]) == list(range(40))
     labels = sets.rows_of()["label"]
     assert [sum(labels[row] == x for row in rows["dev"]) for x in (0, 1)] == [5, 5]
@@ -124,6 +128,91 @@ def test_a_drawn_dev_set_is_drawn_again(folder, specs):
         tiny.run(
             **flags, output_dir=folder / "other", dev_fraction=0.25, split_seed=8,
         )  # fmt: skip
+
+
+def drawn_again(folder, spec, **flags):
+    """The dev rows that a program which evaluates the model of a draw takes."""
+    model = load_model(folder / "of_a_draw")
+    options = options_of(model, {"dataset": spec, **flags}, do_train=False, do_eval=True)
+    return inputs.task_of(options, model).rows.part("dev").rows.tolist()
+
+
+def test_a_draw_belongs_to_its_rows(folder, specs, tmp_path, caplog):
+    """Of other rows the same draw would take some that the model was trained on."""
+    spec = sets.write("csv", tmp_path, {"train": sets.rows_of()})
+    with tiny.eagerly():
+        run(folder, "of_a_draw", dataset=spec, dev_fraction=0.25, max_train_examples=8)
+    dev = drawn_again(folder, spec)
+    (tmp_path / "csv").rename(tmp_path / "moved")
+    moved = f"csv:{tmp_path / 'moved'}"
+    assert drawn_again(folder, moved) == dev
+    assert drawn_again(folder, sets.write("parquet", tmp_path, {"train": sets.rows_of()})) == dev
+    with pytest.raises(UserError, match="the model was trained with"):
+        drawn_again(folder, moved, dev_fraction=0.5)
+    sets.write("csv", tmp_path, {"train": sets.rows_of(count=41)})
+    with pytest.raises(UserError, match=r"csv train: its rows are not those of which the model's"):
+        drawn_again(folder, spec)
+    assert drawn_again(folder, spec, dev_split="train[:9]") == [*range(9)]
+    model = load_model(folder / "of_a_draw")
+    flags = {"dataset": moved, "dev_fraction": 0.5}
+    inputs.task_of(options_of(model, flags, do_train=True), model)
+    assert "would have training rows among them" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("trained", "columns", "message"),
+    [
+        (
+            {"text_column": "premise", "text_pair_column": "hypothesis"},
+            ["premise"],
+            r"fine-tuned on pairs of texts \(premise, hypothesis\), and no column looks like",
+        ),
+        (
+            {"text_column": "sentence"},
+            ["premise", "hypothesis"],
+            r"fine-tuned on single texts \(sentence\), and premise and hypothesis look like a pair",
+        ),
+    ],
+)
+def test_a_model_of_pairs_reads_no_single_texts(
+    folder, by_task, tmp_path, trained, columns, message
+):
+    rows = {name: ["a", "b"] for name in columns}
+    spec = sets.write("json", tmp_path, {"train": {**rows, "label": [0, 1]}})
+    task = {"task_name": "custom", "labels": ["0", "1"], "label_column": "label", **trained}
+    model = dataclasses.replace(load_model(by_task), task=task)
+    options = options_of(model, {"dataset": spec}, do_train=False, do_eval=True)
+    with pytest.raises(UserError, match=message):
+        inputs.task_of(options, model)
+    given = options_of(
+        model,
+        {"dataset": spec, "text_column": "premise", "text_pair_column": "", "dev_split": "train"},
+        do_train=False,
+        do_eval=True,
+    )
+    assert inputs.task_of(given, model).text_pair_column is None
+
+
+def test_ids_that_test_rows_have_not(folder, tmp_path):
+    rows = {split: sets.rows_of(count=4) for split in ("train", "test")}
+    del rows["test"]["idx"]
+    model = load_model(folder / "model")
+    options = options_of(model, {"dataset": sets.write("csv", tmp_path, rows)}, do_train=True)
+    assert inputs.task_of(options, model).id_column is None
+
+
+def test_a_model_of_another_head_is_refused(folder, by_task, specs):
+    task = {"task_name": "tagging", "head": "token_classification", "labels": ["O", "B-X"]}
+    model = dataclasses.replace(load_model(by_task), task=task)
+    options = options_of(model, {"dataset": specs["csv"]}, do_train=False, do_eval=True)
+    with pytest.raises(UserError, match="was fine-tuned for token_classification, not for"):
+        inputs.task_of(options, model)
+
+
+def test_text_that_is_no_utf8(tmp_path):
+    (tmp_path / "train.jsonl").write_bytes(b'{"sentence": "a", "label": 0}\n{"sentence": "\xff"}\n')
+    with pytest.raises(UserError, match=r"train.jsonl:2: found byte 0xff, expected UTF-8 text"):
+        open_source(f"json:{tmp_path}")
 
 
 def test_dev_and_test_sets_of_several_splits(folder):

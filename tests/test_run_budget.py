@@ -236,6 +236,23 @@ def test_a_spent_budget_is_left_alone_and_more_of_it_goes_on(run):
         run()
 
 
+@pytest.mark.parametrize(
+    ("file", "named"),
+    [("train.tsv", "training data"), ("dev.tsv", "other dev examples"), ("test.tsv", "test split")],
+)
+def test_a_spent_budget_has_no_results_of_other_rows(run, tmp_path, file, named):
+    data = tiny.make_sst2(tmp_path / "own")
+    flags = {"budget": "30s", "data_dir": data, "do_eval": True, "do_predict": True}
+    results, _ = run(**flags)
+    assert run(**flags)[0] == results
+    lines = (data / file).read_text().splitlines()
+    (data / file).write_text("\n".join([*lines[:-1], lines[1], ""]))
+    before = read_json(tmp_path / "run" / "results.json")
+    with pytest.raises(UserError, match=named):
+        run(**flags)
+    assert read_json(tmp_path / "run" / "results.json") == before
+
+
 def test_sigterm_saves_and_leaves(run, tmp_path):
     flags = {"budget": "60s", "save_checkpoints_steps": 1000, "do_predict": True}
     results, _ = run(Time(UPDATE, terminate_at=3), **flags)

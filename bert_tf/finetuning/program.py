@@ -40,9 +40,10 @@ def run(kind, options, callbacks=(), age=0.0, now=time.monotonic):
     strategy, output_dir = job_lib.start(options)
     with distribution.only_run(strategy, output_dir):
         done = results_lib.finished_results(output_dir, options, strategy)
-        if done is not None:
-            return done
         job = job_lib.prepare(kind, options, strategy, output_dir)
+        if done is not None:
+            _require_same_inputs(job, done)
+            return done
         job.seconds["preparation"] = now() - started
         return _run(job, started - age, now, callbacks)
 
@@ -60,6 +61,7 @@ def _run(job, started, now, callbacks):
         return results
     if options.do_predict:
         _predict(job)
+        results["predicted"] = _digests(job.data.test)
     results["seconds"] = {**results.get("seconds", {}), **job.seconds}
     results["options"] = results_lib.described(options)
     results["command"] = results_lib.command(job.program, options)
@@ -67,6 +69,21 @@ def _run(job, started, now, callbacks):
     if job.chief and (options.do_train or options.do_eval):
         _report(job, results)
     return results
+
+
+def _require_same_inputs(job, done):
+    """Requires that a run which is over had the inputs that its command names now."""
+    loop.require_same_run(_run_config(job, make_plan(job)))
+    for split, digest in _digests(job.data.test).items():
+        if done.get("predicted", {}).get(split, digest) != digest:
+            raise UserError(
+                f"{job.output_dir}: the run in this folder is over and predicted another {split}"
+                f" split: give --do_predict --model_dir={job.output_dir} with another --output_dir"
+            )
+
+
+def _digests(stores):
+    return {split: store.fingerprint for split, store in stores.items()}
 
 
 def _train(job, started, now, callbacks):
@@ -98,7 +115,7 @@ def _run_config(job, plan):
         output_dir=job.output_dir,
         identity=_identity(job, plan),
         identity_defaults=identity_defaults(options),
-        data={f"{name} examples": store.fingerprint for name, store in job.data.dev.items()},
+        data={f"{name} examples": x for name, x in _digests(job.data.dev).items()},
         save_checkpoints_steps=options.save_checkpoints_steps,
         keep_best=options.keep_best,
         save_model=functools.partial(job_lib.save_model, job),

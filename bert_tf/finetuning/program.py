@@ -64,6 +64,7 @@ def _run(job, started, now, callbacks):
     results["options"] = results_lib.described(options)
     results["command"] = results_lib.command(job.program, options)
     results["metric"] = job.task.metrics[0]
+    results["split"] = next(iter(results.get("metrics") or ()), None)
     if job.chief and (options.do_train or options.do_eval):
         _report(job, results)
     return results

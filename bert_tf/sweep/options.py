@@ -175,8 +175,7 @@ class SweepFlags:
         SWEEP,
         valid=parse_tasks,
     )
-    data_dir: str | None = option(
-        None,
+    data_dir: tuple = list_option(
         "Folder with a folder for each task, of its name: glue_data/CoLA, glue_data/SST-2. Of one"
         " task its own will do.",
         SWEEP,

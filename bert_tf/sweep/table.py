@@ -12,8 +12,8 @@ from bert_tf.sweep.plan import setting_name, shown
 
 # Runs whose metrics are of different rows are not compared.
 _ROWS = (
-    "dataset", "dev_split", "dev_fraction", "split_seed", "dev_file", "tfrecord_dir",
-    "xnli_language",
+    "data_dir", "dataset", "dev_split", "dev_fraction", "split_seed", "dev_file", "tfrecord_dir",
+    "xnli_language", "label_column", "labels", "regression",
 )  # fmt: skip
 
 
@@ -77,19 +77,18 @@ class Table:
         self.runs, self.outcomes, self.errors = runs, outcomes, errors
         groups = {}
         for run in runs:
-            data = tuple((name, run.flags[name]) for name in _ROWS if name in run.flags)
-            key = run.task, data, setting_name(run.setting)
-            groups.setdefault((run.task, data), {}).setdefault(key, []).append(run)
+            settings = groups.setdefault((run.task, _data(run)), {})
+            settings.setdefault(setting_name(run.setting), []).append(run)
         self.rows = [
-            self._row(problem, members)
-            for problem, settings in groups.items()
+            self._row(data, members)
+            for (_, data), settings in groups.items()
             for members in settings.values()
         ]
 
-    def _row(self, problem, runs):
+    def _row(self, data, runs):
         done = [self.outcomes[run.folder] for run in runs if run.folder in self.outcomes]
         task = runs[0].task or (done[0].task if done else "")
-        return Row(task, runs[0].setting, problem, len(runs), done)
+        return Row(task, runs[0].setting, (task, data), len(runs), done)
 
     @functools.cached_property
     def best(self):
@@ -226,6 +225,12 @@ class Table:
         files.write_text(output_dir / "results.md", self.markdown(command))
         files.write_text(output_dir / "results.csv", self.csv())
         files.write_json(output_dir / "results.json", self.to_json(command))
+
+
+def _data(run):
+    """What says which rows a run is measured on."""
+    drawn = ("train_split",) if "dev_fraction" in run.flags else ()
+    return tuple((name, run.flags[name]) for name in (*_ROWS, *drawn) if name in run.flags)
 
 
 def _rank(row):

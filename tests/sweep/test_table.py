@@ -112,6 +112,37 @@ def test_data_sets_are_not_compared_with_each_other(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"tasks": None, "data_dir": None, "model_dir": ("a", "b")},  # each with a task of its own
+        {"tasks": "custom", "data_dir": None, "train_file": "t.tsv", "dev_file": "d.tsv",
+         "text_column": "text", "label_column": ("polite", "label")},
+        {"tasks": None, "data_dir": None, "dataset": "csv:rows", "dev_fraction": "0.1",
+         "train_split": ("train", "train[:9%]")},
+    ],
+)  # fmt: skip
+def test_what_is_measured_on_other_rows_has_a_best_of_its_own(tmp_path, flags):
+    runs = plan(tmp_path, **flags)
+    tasks = ("rte", "sst-2") if "model_dir" in flags else ("custom", "custom")
+    for run, task in zip(runs, tasks, strict=True):
+        write_results(run, 0.5, task)
+    found = Table(runs, {run.folder: read_outcome(run) for run in runs}, {})
+    assert len(found.best) == 2
+    assert len({row.problem for row in found.rows}) == 2
+
+
+def test_the_metric_and_the_rows_are_those_that_the_run_names(tmp_path):
+    (run,) = plan(tmp_path, tasks=None, data_dir=None, dataset="hf:mine", dev_split="z,a")
+    write_results(run, 0.5, "custom", split="a", best={})
+    path = run.folder / "results.json"
+    results = json.loads(path.read_text())
+    results["metrics"]["z"] = {"accuracy": 0.7, "f1": 0.9, "loss": 1.0}
+    path.write_text(json.dumps({**results, "metric": "f1", "split": "z"}))
+    found = read_outcome(run)
+    assert (found.metric, found.value) == ("f1", 0.9)
+
+
 def test_what_is_drawn(table, tmp_path):
     found = curves(table, "learning_rate")
     assert [title for _, title in found] == ["sst-2: accuracy", "mrpc: f1"]

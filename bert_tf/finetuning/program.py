@@ -116,6 +116,7 @@ def _outcome(job, plan, times, result):
     seconds = {**result.seconds, "tracing": times.tracing_seconds()}
     busy = seconds["this_session"] - seconds["evaluation"] - seconds["checkpoints"]
     return {
+        "levers": [lever.name for lever in job.levers],
         "best": result.best,
         "evaluations": result.evaluations,
         "global_step": result.step,

@@ -1,5 +1,6 @@
 """The table of a sweep: median and spread over the seeds of each setting, and the best of each."""
 
+import collections
 import csv
 import dataclasses
 import functools
@@ -119,6 +120,7 @@ class Table:
             f"# Sweep\n\n```sh\n{command}\n```\n",
             f"{len(self.outcomes)} of {len(self.runs)} runs are done. Metrics are those of the dev"
             " rows, on which the best setting was chosen, too: there it looks a little too good.\n",
+            self._machines(),
             "## Best of each task\n\n" + _markdown(best) if best else "",
             "## All settings\n\n" + _markdown(rows),
             self._failures(),
@@ -141,6 +143,16 @@ class Table:
             "runs": str(len(row.values)) + f" of {row.planned}" * (len(row.values) < row.planned),
             "seconds": "" if row.seconds is None else f"{row.seconds:.0f}",
         }
+
+    def _machines(self):
+        """Says which versions and processors the runs are of, if there are several."""
+        found = [x.results.get("environment") or {} for x in self.outcomes.values()]
+        kinds = [f"bert_tf {x.get('bert_tf')} on {x.get('cpu')}" for x in found]
+        counts = collections.Counter(kinds)
+        if len(counts) < 2:
+            return ""
+        listed = ", ".join(f"{name} ({count})" for name, count in counts.items())
+        return f"The runs are not of one version and machine: {listed}.\n"
 
     def _failures(self):
         failed = [run for run in self.runs if run.folder in self.errors]

@@ -1,6 +1,7 @@
 """Flags of run_sweep.py: its own, and those of run_classifier.py as lists (no TensorFlow)."""
 
 import dataclasses
+import pathlib
 import re
 import shlex
 import typing
@@ -155,6 +156,14 @@ def check_variants(texts, flag="variant"):
     _each_once([parse_variant(text)[0] for text in texts], f"--{flag}")
 
 
+def check_folders(texts, flag="data_dir"):
+    """Raises `UserError` for a folder that is not there or given twice."""
+    for text in texts:
+        known = bool(text) and pathlib.Path(text).is_dir()
+        refuse_if(not known, f"--{flag}={text}: no such folder, expected one with the tasks' files")
+    _each_once(list(texts), f"--{flag}")
+
+
 def _each_once(values, flag):
     twice = next((value for i, value in enumerate(values) if value in values[:i]), None)
     refuse_if(twice is not None, f"{flag}: {twice} is there twice: give each value once")
@@ -180,6 +189,7 @@ class SweepFlags:
         "Folder with a folder for each task, of its name: glue_data/CoLA, glue_data/SST-2. Of one"
         " task its own will do.",
         SWEEP,
+        valid=check_folders,
     )
     seeds: str = option("42", "Seeds to run each setting with.", SWEEP, valid=parse_seeds)
     variant: tuple = list_option(

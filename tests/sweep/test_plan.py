@@ -118,8 +118,10 @@ def test_data_and_models_of_any_source_are_lists(tmp_path):
     assert [run.flags["dataset"] for run in runs] == ["hf:glue/mrpc", "hf:glue/rte"]
     (run,) = plan(tmp_path, data_dir=data[0], dataset="tfds:glue/sst2")
     assert run.flags["data_dir"] == data[0]  # of prepared sets, as run_classifier.py has it
-    with pytest.raises(UserError, match="are the same run"):
+    with pytest.raises(UserError, match=r"--data_dir: .*one is there twice: give each value once"):
         plan(tmp_path, data_dir=(data[0], data[0]))
+    with pytest.raises(UserError, match="--data_dir=: no such folder"):
+        plan(tmp_path, data_dir="")
 
 
 def test_features_are_shared_unless_there_are_none_to_make(tmp_path):

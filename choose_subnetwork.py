@@ -233,6 +233,7 @@ def main(options):
     """Reads the model, compares its sub-networks, prints the table, writes the best one."""
     options.check()
 
+    from bert_tf.checkpoints import origin
     from bert_tf.checkpoints.model_folder import load_model
     from bert_tf.classification.choosing import choose
     from bert_tf.dynabert import folder
@@ -248,7 +249,13 @@ def main(options):
     part = found.best.part
     print(f"Best{' within the limits' if options.limits else ''}: {part.name}")
     if options.export_dir:
-        folder.save(model, part, options.export_dir, "export_dir")
+        folder.save(
+            model,
+            part,
+            options.export_dir,
+            "export_dir",
+            also=lambda new: origin.write(new, "choose_subnetwork.py", options, source),
+        )
         print(f"Written to {options.export_dir}")
 
 

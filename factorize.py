@@ -197,7 +197,7 @@ class Options(TaskOptions, CheckpointOptions):
 def main(options):
     """Reads the model, factorises it, writes the folder, prints what became of each tensor."""
     options.check()
-    from bert_tf.checkpoints import forms, head, mask_scores, model_folder
+    from bert_tf.checkpoints import forms, head, mask_scores, model_folder, origin
     from bert_tf.checkpoints.report import LoadReport
     from bert_tf.pruning import factorization
 
@@ -223,6 +223,7 @@ def main(options):
         vocab_file, task = model.vocab_file, model.task
         model_folder.save_model_folder(new, config, arrays, vocab_file, task, checkpoint)
         mask_scores.write_scores(new, report.scores)
+        origin.write(new, "factorize.py", options, source)
     way = f"{model.source} -> {options.output_dir}"
     print(
         LoadReport(

@@ -22,6 +22,15 @@ def check_paths(options):
     given, output = options.input_file, options.output_file
     if output is None:
         return
+    own = os.path.realpath(output)
+    for name in ("bert_config_file", "vocab_file", "init_checkpoint"):
+        path = getattr(options, name, None)
+        refuse_if(
+            path
+            and (own == os.path.realpath(path) or own.startswith(f"{os.path.realpath(path)}.")),
+            f"--output_file={output}: is a file of --{name}, which would be overwritten: name"
+            " another file",
+        )
     refuse_if(
         given and os.path.realpath(given) == os.path.realpath(output),
         f"--output_file={output}: is the input, which would be overwritten: name another file",

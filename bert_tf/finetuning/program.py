@@ -66,6 +66,7 @@ def _run(job, started, now, callbacks):
     results["options"] = results_lib.described(options)
     results["command"] = results_lib.command(job.program, options)
     results["metric"] = job.task.metrics[0]
+    results["split"] = next(iter(results.get("metrics") or ()), None)
     if job.chief and (options.do_train or options.do_eval):
         _report(job, results)
     return results
@@ -132,6 +133,7 @@ def _outcome(job, plan, times, result):
     seconds = {**result.seconds, "tracing": times.tracing_seconds()}
     busy = seconds["this_session"] - seconds["evaluation"] - seconds["checkpoints"]
     return {
+        "levers": [lever.name for lever in job.levers],
         "best": result.best,
         "evaluations": result.evaluations,
         "global_step": result.step,

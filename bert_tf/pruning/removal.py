@@ -119,12 +119,13 @@ def info_text(info):
     )
 
 
-def save(removal, folder, vocab_file=None, task=None):
+def save(removal, folder, vocab_file=None, task=None, also=None):
     """Writes a model folder with info.txt, layers.txt (`report.table`) and layers.png.
 
     Args:
       removal: `Removal`.
       folder, vocab_file, task: see `save_model_folder`.
+      also: callable (folder) that writes more of a model folder's files.
 
     Returns:
       The folder (`pathlib.Path`).
@@ -139,6 +140,8 @@ def save(removal, folder, vocab_file=None, task=None):
         files.write_text(new / "layers.txt", report.table(removal.rows) + "\n")
         with files.atomic_path(new / "layers.png") as temporary:
             report.save_ranks_image(temporary, removal.rows)
+        if also:
+            also(new)
     return pathlib.Path(folder)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+from bert_tf.report import data
 from bert_tf.report.entry import MISSING
 
 
@@ -59,6 +60,7 @@ COLUMNS = (
     Column("run", lambda row: row.name, str, "its path, from the folder that holds all", False),
     _of_entry("levers", "lever", str, "what was done to the dense model", False),
     _of_entry("task", "task", str, numeric=False),
+    _of_entry("data", "data", data.shown, "whose dev rows were measured", False),
     _of_entry("metric", "metric", str, "on the dev rows, of the final model", False),
     _number("value", "value", "{:.4f}".format),
     Column("to dense", lambda row: row.difference, signed, "difference to the baseline's value"),
@@ -91,13 +93,14 @@ def by_value(rows):
         entry = row.entry
         value = entry.value
         better = 0 if value is None else value if entry.lower_is_better else -value
-        return (value is None, entry.task or "", entry.metric or "", better, row.name)
+        measured = (entry.task or "", entry.data or "", entry.metric or "")
+        return (value is None, *measured, better, row.name)
 
     return sorted(rows, key=key)
 
 
 def groups(rows):
-    """Returns {(task, split, metric): rows} of those with a value, the largest group first."""
+    """Returns {`Row.group`: rows} of those with a value, the largest group first."""
     found = {}
     for row in by_value(rows):
         if row.group:

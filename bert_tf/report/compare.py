@@ -42,9 +42,8 @@ class Row:
 
     @property
     def group(self):
-        """(task, split, metric) of what may be compared, None where nothing was measured."""
-        entry = self.entry
-        return None if entry.value is None else (entry.task or "", entry.split, entry.metric)
+        """(task, data, split, metric) of what may be compared, None where nothing was measured."""
+        return None if self.entry.value is None else _group(self.entry)
 
 
 def rows(entries, baseline=None):
@@ -114,7 +113,11 @@ def _is_dense_training(entry):
 
 
 def _same_group(a, b):
-    return (a.task, a.split, a.metric) == (b.task, b.split, b.metric)
+    return _group(a) == _group(b)
+
+
+def _group(entry):
+    return (entry.task or "", entry.data, entry.split, entry.metric)
 
 
 def _closeness(entry, dense):

@@ -22,6 +22,7 @@ class Entry:
       note: a sentence on the status or on the value.
       levers: names of what was done to the dense model or its training, in their order.
       task, split, metric, value: what was measured on the final model.
+      data: which rows the task's name does not say, see `data.of`.
       parameters, megabytes: size of the model; of its checkpoint or artefact in 10^6 bytes.
       latency_ms, latency_shape: median, and "batch x length" it is of.
       seconds: of the training, over all its sessions.
@@ -41,6 +42,7 @@ class Entry:
     split: str | None = None
     metric: str | None = None
     value: float | None = None
+    data: str | None = None
     parameters: float | None = None
     megabytes: float | None = None
     latency_ms: float | None = None

@@ -62,6 +62,8 @@ def _search(path, places, latencies):
 
 def _is_run(folder):
     known = any(os.path.isfile(folder / name) for name in _OF_A_RUN)
+    if known and reading.is_sweep(folder):
+        return False  # its runs are below
     return known or any(folder.glob(reading.EVENTS))
 
 

@@ -18,7 +18,7 @@ def of(options, results, config, state):
     found = {
         "elastic": _elastic(options, config),
         "sub-network": _is_cut(config),
-        **_kernels(config, state),
+        **_kernels(config, results, state),
         "teacher": bool(options.get("teacher_model_dir")),
         **_freezing(options, results),
         "budget": bool(options.get("budget")) and "sequences" not in results,
@@ -36,15 +36,18 @@ def _elastic(options, config):
 
 
 def _is_cut(config):
-    """Whether heads or neurons are not what the hidden size asks for."""
+    """Whether layers are gone, or heads and neurons are not what the hidden size asks for."""
     hidden, heads = number(config.get("hidden_size")), number(config.get("num_attention_heads"))
     size = number(config.get("attention_head_size"))
     uneven = bool(config.get("layer_heads") or config.get("layer_neurons"))
-    return uneven or bool(hidden and heads and size and heads * size != hidden)
+    fewer = bool(mapping(config.get("subnetwork")))
+    return fewer or uneven or bool(hidden and heads and size and heads * size != hidden)
 
 
-def _kernels(config, state):
+def _kernels(config, results, state):
+    named = results.get("levers")
     masks = at(state, "identity", "mask training") is True
+    masks = masks or (isinstance(named, list) and "masks" in named)
     return {"masks": masks, "pruned": bool(mapping(config.get("pruned_layers_dim"))) and not masks}
 
 

@@ -1,6 +1,6 @@
 """The report as one HTML file: no other file, no network."""
 
-from bert_tf.report import assets, columns, plot
+from bert_tf.report import assets, columns, data, plot
 from bert_tf.report.entry import MISSING
 from bert_tf.report.escaping import escaped
 
@@ -47,7 +47,7 @@ def _series(rows):
 
 def _group(key, rows, series):
     """The plots of the runs that may be compared."""
-    task, split, metric = key
+    task, rows_of, split, metric = key
     used = {row.entry.lever for row in rows}
     legend = "".join(
         f'<li><svg viewBox="-7 -7 14 14" class="swatch">{plot.marker(number)}/></svg>'
@@ -62,7 +62,8 @@ def _group(key, rows, series):
         if baselines
         else ("No dense training of this task is among the runs: nothing to compare with.")
     )
-    heading = " ".join(x for x in (task or "no task", metric, f"on {split}" if split else "") if x)
+    where = [f"on {split}" if split else "", f"of {data.shown(rows_of)}" if rows_of else ""]
+    heading = " ".join(x for x in (task or "no task", metric, *where) if x)
     return (
         f'<section class="group"><h2>{escaped(heading)}</h2>'
         f'<ul class="legend">{legend}</ul><div class="figures">{"".join(figures)}</div>'

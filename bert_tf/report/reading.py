@@ -1,12 +1,11 @@
 """A folder or a file of a run, read into entries; what cannot be read is an entry that says so."""
 
 import os
-import pathlib
 import re
 
 from bert_tf import files
 from bert_tf.errors import UserError
-from bert_tf.report import commands, levers
+from bert_tf.report import commands, data, levers, origins
 from bert_tf.report.entry import (
     FINISHED,
     UNFINISHED,
@@ -18,14 +17,16 @@ from bert_tf.report.entry import (
     number,
     text,
 )
+from bert_tf.report.origins import ORIGIN, RESULTS, quietly
 
-RESULTS, STATE, EXPORT = "results.json", "training_state.json", "export.json"
+STATE, EXPORT = "training_state.json", "export.json"
 SUBNETWORKS, CONFIG = "subnetworks.json", "bert_config.json"
 EVENTS = "events.out.tfevents.*"
 # What counts where nothing says it: the first of these that was measured.
 _METRICS = (
     "matthews_corrcoef", "pearson", "accuracy", "f1", "exact_match", "masked_lm_loss", "loss",
 )  # fmt: skip
+_MODELS = ("model_dir", "init_checkpoint", "model")
 _VIEW = re.compile(r"_w([\d.]+)_d([\d.]+)$")
 _STOPPED = ("terminated", "diverged")
 
@@ -50,12 +51,14 @@ def _results(folder):
     results = files.read_json(folder / RESULTS, "results of the run")
     options = mapping(results.get("options"))
     trained = options.get("do_train") is True
-    model = text(options.get("model_dir")) or text(options.get("init_checkpoint"))
-    own = folder if os.path.isfile(folder / CONFIG) or not model else pathlib.Path(model)
-    origin = {} if trained else _quietly(own / RESULTS)
-    of_origin = mapping(origin.get("options")) if own != folder else {}
-    flags = {**_without_defaults(of_origin), **_without_defaults(options)}
-    config, state = _quietly(own / CONFIG), _quietly(own / STATE)
+    model = next((x for name in _MODELS if (x := text(options.get(name)))), None)
+    here = trained or os.path.isfile(folder / CONFIG) or not model
+    own = folder if here else origins.folder_of(model)
+    config, state = quietly(own / CONFIG), quietly(own / STATE)
+    origin = {} if trained else origins.training(own)
+    of_origin = {} if own == folder else mapping(origin.get("options"))
+    before = of_origin if trained or own != folder else origins.flags_of(state)
+    flags = {**origins.lever_flags(before), **origins.lever_flags(options)}
     command, rebuilt = commands.of(results)
     seed = options if trained else of_origin
     reason = text(results.get("stop_reason")) or ""
@@ -64,6 +67,7 @@ def _results(folder):
         parameters = parameters.get("total")
     stopped = reason.startswith(_STOPPED)
     measured, note = _measured(results)
+    task = text(results.get("task")) or ("pre-training" if _pretrains(results) else None)
     after, step = number(state.get("step")), number(results.get("global_step"))
     if trained and None not in (after, step) and after > step:
         note = f"training has gone on to step {after} since; {note}".removesuffix("; ")
@@ -74,7 +78,8 @@ def _results(folder):
             status=UNFINISHED if stopped else FINISHED,
             note=reason if stopped else note,
             levers=levers.of(flags, {**origin, **results}, config, state),
-            task=text(results.get("task")) or ("pre-training" if _pretrains(results) else None),
+            task=task,
+            data=data.of(options, task),
             parameters=number(parameters) or number(at(origin, "parameters", "total")),
             megabytes=checkpoint_megabytes(own),
             seconds=number(at(results, "seconds", "total")) if trained else None,
@@ -91,14 +96,8 @@ def _results(folder):
     ]
 
 
-def _without_defaults(options):
-    """Flags that a lever shows by: an evaluation repeats the defaults of those it does not use."""
-    empty = (None, False, 0, "off", "finetuning", "1.", "static")
-    return {name: x for name, x in options.items() if x not in empty}
-
-
 def _pretrains(results):
-    return "sequences" in results or "masked_lm_accuracy" in _first(results.get("metrics"))[1]
+    return "sequences" in results or "masked_lm_accuracy" in _first(results)[1]
 
 
 def _kind(results, trained):
@@ -107,17 +106,19 @@ def _kind(results, trained):
     return "fine-tuning" if trained else "evaluation"
 
 
-def _first(metrics):
-    """(split, {metric: value}) of the first split that has any."""
-    for split, values in mapping(metrics).items():
-        if mapping(values):
-            return split, values
+def _first(results):
+    """(split, {metric: value}) of the split that decides, else of the first that has any."""
+    metrics = mapping(results.get("metrics"))
+    named = text(results.get("split"))
+    for split in (named, *metrics):
+        if mapping(metrics.get(split)):
+            return split, metrics[split]
     return None, {}
 
 
 def _measured(results, name=None):
     """({split, metric, value}, note) of what counts in `metrics` of results.json."""
-    split, values = _first(results.get("metrics"))
+    split, values = _first(results)
     name = name or text(results.get("metric")) or text(at(results, "best", "metric"))
     name = (name or "").removeprefix("mean_")
     views = {found[0]: found for key in values if (found := _VIEW.search(key))}
@@ -140,6 +141,11 @@ def _size(view):
         return 0.0
 
 
+def is_sweep(folder):
+    """Whether results.json there is the table of a sweep, whose runs lie below."""
+    return quietly(folder / RESULTS).get("kind") == "sweep"
+
+
 def _state(folder):
     state = files.read_json(folder / STATE, "training state")
     identity, step = mapping(state.get("identity")), number(state.get("step"))
@@ -151,7 +157,7 @@ def _state(folder):
         kind="fine-tuning" if "task" in identity else "pre-training",
         status=UNFINISHED,
         note=f"{note}, no results",
-        levers=levers.of(identity, {}, _quietly(folder / CONFIG), state),
+        levers=levers.of(origins.flags_of(state), {}, quietly(folder / CONFIG), state),
         task=text(identity.get("task")),
         steps=step,
         seed=number(identity.get("seed")),
@@ -162,12 +168,11 @@ def _state(folder):
 def _export(folder):
     about = files.read_json(folder / EXPORT, "description of the export")
     model = (text(about.get("model")) or "").rpartition(" (")[0] or None
-    origin = _quietly(pathlib.Path(model) / RESULTS) if model else {}
-    options = _without_defaults(mapping(origin.get("options")))
-    made_of = pathlib.Path(model) if model else folder
-    config, state = _quietly(made_of / CONFIG), _quietly(made_of / STATE)
+    made_of = origins.folder_of(model) if model else folder
+    origin = origins.training(made_of) if model else {}
+    config, state = quietly(made_of / CONFIG), quietly(made_of / STATE)
     precision = text(about.get("precision")) or "float32"
-    used = levers.of(options, origin, config, state)
+    used = levers.of(origins.lever_flags(mapping(origin.get("options"))), origin, config, state)
     sizes = [number(at(x, "bytes")) for x in mapping(about.get("files")).values()]
     check = mapping(about.get("check"))
     known = check.get("random") is False
@@ -177,7 +182,8 @@ def _export(folder):
         kind="export",
         levers=used if precision == "float32" else (*used, precision),
         task=text(about.get("task")),
-        split="dev" if known else None,
+        split=(_first(origin)[0] or "dev") if known else None,
+        data=data.of(mapping(origin.get("options")), text(about.get("task"))) if known else None,
         metric=text(check.get("metric")) if known else None,
         value=number(check.get("after")) if known else None,
         parameters=number(at(origin, "parameters", "total")),
@@ -194,7 +200,9 @@ def _subnetworks(folder):
     report = files.read_json(folder / SUBNETWORKS, "report of the sub-networks")
     shape = [number(at(report, "latency", key)) for key in ("batch_size", "length")]
     model = text(report.get("model"))
-    origin = _quietly(pathlib.Path(model) / RESULTS) if model else {}
+    origin = origins.training(origins.folder_of(model)) if model else {}
+    task = text(report.get("task"))
+    rows_of = {**mapping(origin.get("options")), **mapping(report.get("options"))}
     found = []
     for name, about in mapping(report.get("subnetworks")).items():
         measured, _ = _measured(mapping(about), text(report.get("metric")))
@@ -204,7 +212,9 @@ def _subnetworks(folder):
                 part=name,
                 kind="sub-network",
                 levers=("sub-network",),
-                task=text(report.get("task")),
+                task=task,
+                data=data.of(rows_of, task),
+                command=text(report.get("command")),
                 parameters=number(at(about, "parameters")),
                 megabytes=number(at(about, "megabytes")),
                 latency_ms=number(at(about, "latency_ms", "median")),
@@ -224,22 +234,18 @@ def _subnetworks(folder):
 def _model(folder):
     """A model folder without results: what factorize.py, remove_mask.py and the like wrote."""
     config = files.read_json(folder / CONFIG, "model configuration")
-    task = _quietly(folder / "task.json")
+    task, about = quietly(folder / "task.json"), quietly(folder / ORIGIN)
+    origin = origins.training(folder)
     return Entry(
         path=str(folder),
         note="not measured",
-        levers=levers.of({}, {}, config, {}),
+        levers=levers.of(origins.lever_flags(mapping(origin.get("options"))), origin, config, {}),
+        command=text(about.get("command")),
+        environment=mapping(about.get("environment")),
+        model=text(about.get("model")),
         task=text(task.get("task_name")),
         megabytes=checkpoint_megabytes(folder),
     )
-
-
-def _quietly(path):
-    """The JSON object of a file beside the run's own, empty where it cannot be read."""
-    try:
-        return files.read_json(path, "file") if os.path.isfile(path) else {}
-    except UserError:
-        return {}
 
 
 _READERS = {

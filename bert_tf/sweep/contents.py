@@ -12,7 +12,7 @@ WORKING = {"output_dir", "feature_dir", "cache_dir", "keep_cache", "log_steps"}
 # What only people read, and what a run leaves in a model folder beside the model.
 _READ_ME = re.compile(r"\.|(?i:readme|license)")
 _RUN_FILES = re.compile(
-    r"events\.out\.|(?:results|training_state)\.json$|(?:eval|test)_results|log\.txt$"
+    r"events\.out\.|(?:results|training_state|origin)\.json$|(?:eval|test)_results|log\.txt$"
 )
 _RUN_FOLDERS = {"activations", "best", "checkpoints", "eval", "features"}
 _BLOCK = 1 << 22

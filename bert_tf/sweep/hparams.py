@@ -53,8 +53,8 @@ def _values(outcome):
 
 
 def _metrics(outcome):
-    split = next((x for x in outcome.metrics.values() if outcome.metric in x), {})
-    return split
+    """{metric: value} of the first dev split."""
+    return outcome.metrics[outcome.split]
 
 
 def _domain(name, outcomes):

@@ -1,6 +1,7 @@
 """Flags of run_sweep.py: its own, and those of run_classifier.py as lists (no TensorFlow)."""
 
 import dataclasses
+import pathlib
 import re
 import shlex
 import typing
@@ -26,7 +27,8 @@ OWN = ("task_name", "seed", "data_dir", "output_dir")
 """Flags of run_classifier.py that a sweep gives each run itself."""
 _NO_RUN = ("timestamped_output_dir", "list_datasets", "list_configs", "dataset_info")
 
-GLUE = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst-2", "sts-b")
+# Those of the pruning repository's run_all.sh, in its order: WNLI is among them, CoLA is not.
+GLUE = ("rte", "sts-b", "wnli", "sst-2", "mrpc", "qnli", "qqp", "mnli")
 PRESETS = {
     "glue": {
         "learning_rate": ("5e-5,4e-5,3e-5,2e-5",),
@@ -154,6 +156,14 @@ def check_variants(texts, flag="variant"):
     _each_once([parse_variant(text)[0] for text in texts], f"--{flag}")
 
 
+def check_folders(texts, flag="data_dir"):
+    """Raises `UserError` for a folder that is not there or given twice."""
+    for text in texts:
+        known = bool(text) and pathlib.Path(text).is_dir()
+        refuse_if(not known, f"--{flag}={text}: no such folder, expected one with the tasks' files")
+    _each_once(list(texts), f"--{flag}")
+
+
 def _each_once(values, flag):
     twice = next((value for i, value in enumerate(values) if value in values[:i]), None)
     refuse_if(twice is not None, f"{flag}: {twice} is there twice: give each value once")
@@ -175,11 +185,11 @@ class SweepFlags:
         SWEEP,
         valid=parse_tasks,
     )
-    data_dir: str | None = option(
-        None,
+    data_dir: tuple = list_option(
         "Folder with a folder for each task, of its name: glue_data/CoLA, glue_data/SST-2. Of one"
         " task its own will do.",
         SWEEP,
+        valid=check_folders,
     )
     seeds: str = option("42", "Seeds to run each setting with.", SWEEP, valid=parse_seeds)
     variant: tuple = list_option(
@@ -190,8 +200,8 @@ class SweepFlags:
     )
     preset: str | None = option(
         None,
-        "glue: the eight tasks at the rates 5e-5, 4e-5, 3e-5 and 2e-5, 3 epochs, batches of 32, 128"
-        " tokens. Flags that are given go before.",
+        "glue: RTE, STS-B, WNLI, SST-2, MRPC, QNLI, QQP and MNLI at the rates 5e-5, 4e-5, 3e-5 and"
+        " 2e-5, 3 epochs, batches of 32, 128 tokens. Flags that are given go before.",
         SWEEP,
         tuple(PRESETS),
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import fnmatch
+import math
 import shutil
 
 from bert_tf import files
@@ -13,7 +14,7 @@ from bert_tf.task_names import canonical_name
 
 RESULTS_FILE, LOG_FILE = "results.json", "log.txt"
 _NUMBERS = (
-    RESULTS_FILE, LOG_FILE, "eval_results.txt", "test_results*.tsv", "*.jsonl",
+    RESULTS_FILE, LOG_FILE, "bert_config.json", "eval_results.txt", "test_results*.tsv", "*.jsonl",
     "events.out.tfevents.*", "eval",
 )  # fmt: skip
 
@@ -25,7 +26,7 @@ class Outcome:
     Attributes:
       run: `PlannedRun`.
       task: name of its task.
-      metric, value: the task's first metric on its first dev split.
+      split, metric, value: the first dev split and, on it, the task's first metric.
       metrics: {split: {metric: value}}.
       seconds: of its training and evaluation.
       results: all of its results.json.
@@ -33,6 +34,7 @@ class Outcome:
 
     run: PlannedRun
     task: str
+    split: str
     metric: str
     value: float
     metrics: dict
@@ -55,12 +57,19 @@ def read_outcome(run):
         return None
     if not results.get("metrics"):
         return None
-    _require_flags(path, run, results.get("options", {}))
-    task = results.get("task") or run.task
-    metric, value = _first_metric(task, results)
-    seconds = results.get("seconds", {})
-    total = seconds.get("total", seconds.get("evaluation", 0.0))
-    return Outcome(run, task, metric, value, results["metrics"], total, results)
+    try:
+        task = results.get("task") or run.task
+        split, metric, value = _first_metric(task, results)
+        if not math.isfinite(value):
+            return None
+        seconds = results.get("seconds", {})
+        total = float(seconds.get("total", seconds.get("evaluation", 0.0)))
+        outcome = Outcome(run, task, split, metric, value, results["metrics"], total, results)
+        recorded = dict(results.get("options", {}))
+    except (AttributeError, LookupError, StopIteration, TypeError, ValueError):
+        return None  # not what a run writes: it is made again
+    _require_flags(path, run, recorded)
+    return outcome
 
 
 def _require_flags(path, run, recorded):
@@ -75,14 +84,17 @@ def _require_flags(path, run, recorded):
 
 
 def _first_metric(task, results):
-    """(name, value) of what decides which run is better; in the file the names are sorted."""
+    """(split, name, value) of what decides which run is better; the file's names are sorted."""
     metrics, best = results["metrics"], results.get("best") or {}
     known = get_task(task) if canonical_name(task or "") else None
-    splits = [split for split in (known.dev_splits if known else ()) if split in metrics]
-    measured = metrics[splits[0] if splits else next(iter(metrics))]
-    names = [*(known.metrics if known else ()), *(name for name in measured if name != "loss")]
+    splits = (results.get("split"), *(known.dev_splits if known else ()), *metrics)
+    split = next(split for split in splits if split in metrics)
+    measured = metrics[split]
+    first = [results["metric"]] if "metric" in results else []
+    others = (name for name in measured if name != "loss")
+    names = [*first, *(known.metrics if known else ()), *others]
     name = best.get("metric") or next(name for name in names if name in measured)
-    return name, measured[name] if name in measured else best["value"]
+    return split, name, measured[name] if name in measured else best["value"]
 
 
 def keep_numbers(folder):

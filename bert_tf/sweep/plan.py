@@ -68,16 +68,17 @@ def make_plan(options):
     settings = [found for variant in options.variants for found in _settings(options, variant)]
     runs = []
     for seed, task in itertools.product(options.chosen_seeds, options.chosen_tasks):
-        own = _own_flags(options, task, seed, output_dir)
-        for setting, values in settings:
-            run = PlannedRun(task, setting, seed, {**own, **values}, output_dir)
+        for (named, own), (setting, values) in itertools.product(
+            _own_flags(options, task, seed), settings
+        ):
+            run = PlannedRun(task, named | setting, seed, {**own, **values}, output_dir)
             digest = _digest(run, contents)
             run = dataclasses.replace(run, folder=_folder(run, output_dir, digest))
             _check(run)
             same = known.setdefault(digest, run)
             refuse_if(same is not run, f"{same.name} and {run.name} are the same run")
             runs.append(run)
-    _check_plotted(options, settings)
+    _check_plotted(options, runs)
     return runs
 
 
@@ -110,20 +111,27 @@ def _settings(options, variant):
     return found
 
 
-def _own_flags(options, task, seed, output_dir):
-    """What a sweep gives each run itself; features are made once for all."""
-    flags = {} if task is None else {"task_name": task}
-    if task == "custom" and options.data_dir is not None:
+def _own_flags(options, task, seed):
+    """[(setting, flags)] that a sweep gives each run itself; features are made once for all."""
+    if task == "custom" and options.data_dir:
         raise UserError(
             "--data_dir has no effect on the custom task, which reads --train_file and --dev_file"
         )
-    if options.data_dir is not None:
-        known = task is not None
-        flags["data_dir"] = str(task_folder(options.data_dir, task)) if known else options.data_dir
-    flags["seed"] = seed
+    flags = {"seed": seed} if task is None else {"task_name": task, "seed": seed}
     if not options.lists.keys() & {"feature_dir", "tfrecord_dir"}:
-        flags["feature_dir"] = str(output_dir / "features")
-    return flags
+        flags["feature_dir"] = str(pathlib.Path(options.output_dir) / "features")
+    found = []
+    for data_dir in options.data_dir or (None,):
+        named = {"data_dir": data_dir} if len(options.data_dir) > 1 else {}
+        own = {} if data_dir is None else {"data_dir": _data_dir(options, task, data_dir)}
+        found.append((named, flags | own))
+    return found
+
+
+def _data_dir(options, task, data_dir):
+    """The folder of a task's files; prepared sets of --dataset are in the folder itself."""
+    one = task is None or "dataset" in options.lists
+    return data_dir if one else str(task_folder(data_dir, task))
 
 
 def _digest(run, contents):
@@ -151,9 +159,9 @@ def _check(run):
         raise UserError(f"{where}: {e}" if where else str(e)) from e
 
 
-def _check_plotted(options, settings):
+def _check_plotted(options, runs):
     for name in options.plotted:
-        several = {setting.get(name) for setting, _ in settings}
+        several = {run.setting.get(name) for run in runs}
         refuse_if(
             len(several) < 2,
             f"--plot={name}: has one value in this sweep, expected a flag with several",

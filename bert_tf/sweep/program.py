@@ -71,15 +71,23 @@ class _Sweep:
         self._write()
         with contextlib.closing(runner.execute(waiting, slots)) as ended:
             for count, (planned, seconds, error) in enumerate(ended, start=1):
-                if error is None and not self._take(planned):
-                    error = f"{outcomes_lib.RESULTS_FILE} has no metrics of dev rows"
-                if error is not None:
-                    self.errors[planned.folder] = error
+                self._ended(planned, error)
                 self._write()
                 self.pace.took(planned, seconds)
                 place = len(self.runs) - len(waiting) + count
                 print(self._line(place, planned, seconds, waiting[count:]), flush=True)
         return self._finish()
+
+    def _ended(self, planned, error):
+        """Takes over a run that has ended; what it measured counts, however it ended then."""
+        try:
+            if self._take(planned):
+                return
+        except UserError as e:
+            error = error or str(e)
+        self.errors[planned.folder] = (
+            error or f"{outcomes_lib.RESULTS_FILE} has no metrics of dev rows"
+        )
 
     def _take(self, planned):
         """Takes over what a run has measured; returns whether it is done."""

@@ -1,5 +1,6 @@
 """The table of a sweep: median and spread over the seeds of each setting, and the best of each."""
 
+import collections
 import csv
 import dataclasses
 import functools
@@ -12,8 +13,8 @@ from bert_tf.sweep.plan import setting_name, shown
 
 # Runs whose metrics are of different rows are not compared.
 _ROWS = (
-    "dataset", "dev_split", "dev_fraction", "split_seed", "dev_file", "tfrecord_dir",
-    "xnli_language",
+    "data_dir", "dataset", "dev_split", "dev_fraction", "split_seed", "dev_file", "tfrecord_dir",
+    "xnli_language", "label_column", "labels", "regression",
 )  # fmt: skip
 
 
@@ -77,19 +78,18 @@ class Table:
         self.runs, self.outcomes, self.errors = runs, outcomes, errors
         groups = {}
         for run in runs:
-            data = tuple((name, run.flags[name]) for name in _ROWS if name in run.flags)
-            key = run.task, data, setting_name(run.setting)
-            groups.setdefault((run.task, data), {}).setdefault(key, []).append(run)
+            settings = groups.setdefault((run.task, _data(run)), {})
+            settings.setdefault(setting_name(run.setting), []).append(run)
         self.rows = [
-            self._row(problem, members)
-            for problem, settings in groups.items()
+            self._row(data, members)
+            for (_, data), settings in groups.items()
             for members in settings.values()
         ]
 
-    def _row(self, problem, runs):
+    def _row(self, data, runs):
         done = [self.outcomes[run.folder] for run in runs if run.folder in self.outcomes]
         task = runs[0].task or (done[0].task if done else "")
-        return Row(task, runs[0].setting, problem, len(runs), done)
+        return Row(task, runs[0].setting, (task, data), len(runs), done)
 
     @functools.cached_property
     def best(self):
@@ -120,6 +120,7 @@ class Table:
             f"# Sweep\n\n```sh\n{command}\n```\n",
             f"{len(self.outcomes)} of {len(self.runs)} runs are done. Metrics are those of the dev"
             " rows, on which the best setting was chosen, too: there it looks a little too good.\n",
+            self._machines(),
             "## Best of each task\n\n" + _markdown(best) if best else "",
             "## All settings\n\n" + _markdown(rows),
             self._failures(),
@@ -142,6 +143,16 @@ class Table:
             "runs": str(len(row.values)) + f" of {row.planned}" * (len(row.values) < row.planned),
             "seconds": "" if row.seconds is None else f"{row.seconds:.0f}",
         }
+
+    def _machines(self):
+        """Says which versions and processors the runs are of, if there are several."""
+        found = [x.results.get("environment") or {} for x in self.outcomes.values()]
+        kinds = [f"bert_tf {x.get('bert_tf')} on {x.get('cpu')}" for x in found]
+        counts = collections.Counter(kinds)
+        if len(counts) < 2:
+            return ""
+        listed = ", ".join(f"{name} ({count})" for name, count in counts.items())
+        return f"The runs are not of one version and machine: {listed}.\n"
 
     def _failures(self):
         failed = [run for run in self.runs if run.folder in self.errors]
@@ -226,6 +237,12 @@ class Table:
         files.write_text(output_dir / "results.md", self.markdown(command))
         files.write_text(output_dir / "results.csv", self.csv())
         files.write_json(output_dir / "results.json", self.to_json(command))
+
+
+def _data(run):
+    """What says which rows a run is measured on."""
+    drawn = ("train_split",) if "dev_fraction" in run.flags else ()
+    return tuple((name, run.flags[name]) for name in (*_ROWS, *drawn) if name in run.flags)
 
 
 def _rank(row):

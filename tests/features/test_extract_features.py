@@ -163,12 +163,15 @@ def test_a_pair_for_a_model_of_single_texts(tmp_path, lines):
         ({"format": "npz"}, "--format=npz: is a file of arrays, give --output_file"),
         ({"init_checkpoint": "m"}, "give one of --model_dir and --init_checkpoint"),
         ({"input_file": "a", "output_file": "./a"}, r"--output_file=\./a: is the input"),
+        ({"vocab_file": "v.txt", "output_file": "./v.txt"}, r"v\.txt: is a file of --vocab_file"),
+        ({"model_dir": "", "init_checkpoint": "m/b.ckpt", "output_file": "m/b.ckpt.index"},
+         r"index: is a file of --init_checkpoint, which would be overwritten"),
         ({"max_seq_length": 2}, "--max_seq_length=2: expected 3 or more"),
     ],
-)
+)  # fmt: skip
 def test_flags_that_cannot_be(model, flags, message):
     with pytest.raises(UserError, match=message):
-        extract(model, **flags)
+        extract(flags.pop("model_dir", model), **flags)
 
 
 def test_the_command(model, lines):

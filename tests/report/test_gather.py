@@ -214,6 +214,112 @@ def test_subnetworks_and_exports(tmp_path):
     assert onnx.difference == pytest.approx(-0.005)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"dataset": "hf:a"}, {"dataset": "hf:b"}),
+        ({"dataset": "hf:a", "dev_split": "test"}, {"dataset": "hf:a"}),
+        ({"dataset": "hf:a", "dev_fraction": 0.1, "split_seed": 1},
+         {"dataset": "hf:a", "dev_fraction": 0.1, "split_seed": 2}),
+        ({"dev_file": "x/dev.tsv"}, {"dev_file": "y/dev.tsv"}),
+        ({"data_dir": "x/conll"}, {"data_dir": "y/conll"}),
+        ({"predict_file": "dev-v1.json"}, {"predict_file": "dev-v2.json"}),
+        ({"dev_file": "dev.tsv", "label_column": "a"}, {"dev_file": "dev.tsv",
+         "label_column": "b"}),
+    ],
+)  # fmt: skip
+def test_runs_of_other_rows_are_not_compared(tmp_path, one, other):
+    """Tasks of one name: tagging, squad and custom are what the files make them."""
+    made.run(tmp_path / "dense", one, task="custom")
+    made.run(tmp_path / "frozen", {**one, "freeze_layers": 1}, task="custom")
+    made.run(tmp_path / "other", {**other, "freeze_layers": 1}, task="custom")
+    found = rows_of(tmp_path)
+    assert found["frozen"].baseline is found["dense"].entry
+    assert found["other"].baseline is None
+    assert found["frozen"].group != found["other"].group
+
+
+def test_a_known_task_is_itself_wherever_its_files_lie(tmp_path):
+    made.run(tmp_path / "dense", {"data_dir": "here/SST-2"})
+    made.run(tmp_path / "frozen", {"data_dir": "there/SST-2", "freeze_layers": 1})
+    assert rows_of(tmp_path)["frozen"].baseline.path.endswith("dense")
+
+
+def test_the_split_is_the_one_that_the_run_names(tmp_path):
+    metrics = {"dev_matched": {"accuracy": 0.1}, "dev_mismatched": {"accuracy": 0.2}}
+    made.run(tmp_path / "run", task="mnli-mm", metrics=metrics, split="dev_mismatched")
+    found = entries_of(tmp_path)["run"]
+    assert (found.split, found.value) == ("dev_mismatched", 0.2)
+
+
+@pytest.mark.parametrize("inside", ["sweep", "all/sweep"])
+def test_a_sweep_is_its_runs(tmp_path, inside):
+    folder = tmp_path / inside
+    for name in ("a", "b"):
+        made.run(folder / "runs" / "rte" / name, task="rte")
+    made.write(folder / "results.json", {"kind": "sweep", "settings": [], "runs": []})
+    assert sorted(rows_of(tmp_path / inside.split("/")[0])) == ["a", "b"]
+
+
+def test_a_model_made_of_another_says_by_what(tmp_path):
+    dense = made.run(tmp_path / "dense", {"teacher_model_dir": "t", "width_mult_list": "0.5,1."})
+    made.write(dense / "results.json", {
+        **json.loads((dense / "results.json").read_text()), "levers": ["masks", "dynabert"],
+    })  # fmt: skip
+    masked, cut = tmp_path / "factors", tmp_path / "cut"
+    made.write(masked / "bert_config.json", {"pruned_layers_dim": {"a": 1}})
+    made.write(masked / "origin.json", {"command": "factorize.py", "model": str(dense)})
+    made.write(cut / "bert_config.json", {**made.CONFIG, "subnetwork": {"layers": [0], "of": 2}})
+    about = {"command": "export_subnetwork.py --depth=0.5", "model": str(masked)}
+    made.write(cut / "origin.json", {**about, "environment": {"cores": 2}})
+    made.run(
+        tmp_path / "eval", {"do_train": False, "model_dir": None, "model": str(cut)},
+        megabytes=None, parameters=None,
+    )  # fmt: skip
+    made.write(
+        tmp_path / "export" / "export.json",
+        {"format": "onnx", "precision": "float32", "model": f"{cut} (a folder)"},
+    )
+    found = entries_of(tmp_path)
+    assert found["dense"].levers == ("elastic", "masks", "teacher")
+    assert found["factors"].lever == "pruned + teacher"
+    assert found["cut"].lever == found["eval"].lever == found["export"].lever
+    assert found["cut"].lever == "sub-network + teacher"
+    assert found["cut"].command == "export_subnetwork.py --depth=0.5"
+    assert found["cut"].environment == {"cores": 2}
+    # The size is the model's own or none, never that of what it was cut from.
+    assert found["eval"].parameters is None and found["export"].parameters is None
+
+
+def test_an_evaluation_in_place_of_the_training_keeps_its_levers(tmp_path):
+    folder = made.run(tmp_path / "run", {"do_train": False, "freeze_layers": 0})
+    identity = {"freeze_layers": 2, "teacher's weights": "0123", "seed": 1}
+    made.write(folder / "training_state.json", {"identity": identity, "step": 9})
+    (entry,) = gather([str(folder)])
+    assert (entry.kind, entry.levers) == ("evaluation", ("teacher", "frozen layers"))
+
+
+def test_a_run_without_its_model_has_not_the_size_of_the_one_it_began_with(tmp_path):
+    base = made.run(tmp_path / "base", megabytes=500)
+    made.run(tmp_path / "run", {"model_dir": str(base)}, megabytes=None)
+    assert entries_of(tmp_path)["run"].megabytes is None
+
+
+@pytest.mark.parametrize(
+    ("program", "flags"),
+    [
+        ("run_tagger.py", {"token_column": 0, "scheme": "auto", "train_file": "train.txt"}),
+        ("run_squad.py", {"predict_file": "dev.json", "n_best_size": 20, "doc_stride": 128}),
+        ("run_classifier.py", {"task_name": "sst-2", "truncation": "head", "data_dir": "SST-2"}),
+        ("run_pretraining.py", {"data_dir": "rows", "max_predictions_per_seq": 20}),
+    ],
+)
+def test_a_command_is_rebuilt_for_the_program_whose_flags_they_are(tmp_path, program, flags):
+    made.run(tmp_path / "run", flags, command=None)
+    found = entries_of(tmp_path)["run"]
+    assert found.rebuilt and found.command.split()[0] == program
+
+
 def test_a_benchmark_of_a_model_without_a_run(tmp_path):
     latency = {"8x32": {"a": {"p50": 0.01}}, "8x128": {"a": {"p50": 0.03}}}
     path = made.write(

@@ -125,6 +125,19 @@ def test_the_tables_hold_the_numbers(tmp_path, runs):
     assert len(page.titles) == 1 + 3 + 2 + 2
 
 
+def test_runs_of_other_data_have_plots_of_their_own(tmp_path):
+    for name in ("a", "b"):
+        flags = {"train_file": f"{name}/train.txt", "dev_file": f"/sets/{name}/dev.txt"}
+        made.run(tmp_path / "runs" / name, flags, task="tagging", metric="f1",
+                 metrics={"dev": {"f1": 0.5, "accuracy": 0.9}})  # fmt: skip
+    report(tmp_path / "runs", output_file=tmp_path / "page.html")
+    page, text = Page(tmp_path / "page.html"), (tmp_path / "page.html").read_text("utf-8")
+    assert [row["data"] for row in page.rows().values()] == ["a/dev.txt", "b/dev.txt"]
+    assert {(row["metric"], row["value"]) for row in page.rows().values()} == {("f1", "0.5000")}
+    for name in ("a", "b"):
+        assert f"<h2>tagging f1 on dev of {name}/dev.txt</h2>" in text
+
+
 def test_the_page_needs_nothing_else(tmp_path, runs):
     report(runs, output_file=tmp_path / "page.html")
     page, text = Page(tmp_path / "page.html"), (tmp_path / "page.html").read_text("utf-8")

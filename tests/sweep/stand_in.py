@@ -69,6 +69,7 @@ def sweep_options(folder, **values):
     values = {**own, "model_dir": "minilm", **values}
     lists = {f.name for f in SweepOptions.__dataclass_fields__.values() if f.type is tuple}
     values = {k: (x,) if k in lists and isinstance(x, str) else x for k, x in values.items()}
+    values = {k: x for k, x in values.items() if x is not None}
     return SweepOptions(given=frozenset(values), **values)
 
 

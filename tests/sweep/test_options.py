@@ -30,7 +30,7 @@ def commands(*flags):
 
 @pytest.fixture(scope="module")
 def glue(tmp_path_factory):
-    names = ("CoLA", "MNLI", "MRPC", "QNLI", "QQP", "RTE", "SST-2", "STS-B")
+    names = ("MNLI", "MRPC", "QNLI", "QQP", "RTE", "SST-2", "STS-B", "WNLI")
     return make_data(tmp_path_factory.mktemp("glue"), *names)
 
 
@@ -66,6 +66,12 @@ def test_a_run_may_be_started_by_hand_with_the_command_that_is_shown(glue):
 def test_the_preset_is_run_all(glue):
     found = commands(f"--data_dir={glue}", "--preset=glue")
     assert len(found) == 8 * 4
+    pairs = [dict(flag[2:].partition("=")[::2] for flag in flags) for flags in found]
+    assert [(x["task_name"], float(x["learning_rate"])) for x in pairs] == [
+        (task, rate)
+        for task in ("rte", "sts-b", "wnli", "sst-2", "mrpc", "qnli", "qqp", "mnli")
+        for rate in (5e-5, 4e-5, 3e-5, 2e-5)
+    ]  # run_all.sh, line by line
     for flags in found:
         assert {"--num_train_epochs=3.0", "--train_batch_size=32", "--max_seq_length=128"} <= {
             *flags

@@ -105,6 +105,25 @@ def test_variants_are_settings_with_flags_that_go_together(tmp_path):
     }
 
 
+def test_data_and_models_of_any_source_are_lists(tmp_path):
+    data = [str(make_data(tmp_path / name, "SST-2")) for name in ("one", "two")]
+    (tmp_path / "two" / "SST-2" / "train.tsv").write_text("other rows")
+    runs = plan(tmp_path, data_dir=tuple(data), model_dir=(), model=("a", "b"), plot="data_dir")
+    found = [(x.setting["data_dir"], x.flags["data_dir"], x.flags["model"]) for x in runs]
+    assert found == [(x, f"{x}/SST-2", model) for x in data for model in ("a", "b")]
+    runs = plan(
+        tmp_path, tasks=None, data_dir=None, dataset=("hf:glue/mrpc", "hf:glue/rte"), model="a",
+        model_dir=(),
+    )  # fmt: skip
+    assert [run.flags["dataset"] for run in runs] == ["hf:glue/mrpc", "hf:glue/rte"]
+    (run,) = plan(tmp_path, data_dir=data[0], dataset="tfds:glue/sst2")
+    assert run.flags["data_dir"] == data[0]  # of prepared sets, as run_classifier.py has it
+    with pytest.raises(UserError, match=r"--data_dir: .*one is there twice: give each value once"):
+        plan(tmp_path, data_dir=(data[0], data[0]))
+    with pytest.raises(UserError, match="--data_dir=: no such folder"):
+        plan(tmp_path, data_dir="")
+
+
 def test_features_are_shared_unless_there_are_none_to_make(tmp_path):
     (run,) = plan(tmp_path)
     assert run.flags["feature_dir"] == str(tmp_path / "sweep" / "features")

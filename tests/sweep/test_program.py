@@ -143,8 +143,11 @@ def test_only_numbers_are_kept_where_models_are_not_wanted(sweep, tmp_path):
     sweep()
     (folder,) = tmp_path.glob("sweep/runs/*/*")
     assert (folder / "checkpoints").is_dir()
+    (folder / "bert_config.json").write_text("{}")  # says which levers the model had
     sweep(keep_checkpoints=False)
-    assert {path.name for path in folder.iterdir()} == {"log.txt", "results.json"}
+    assert {path.name for path in folder.iterdir()} == {
+        "bert_config.json", "log.txt", "results.json",
+    }  # fmt: skip
 
 
 def test_results_of_other_flags_are_refused(sweep, tmp_path):
@@ -162,6 +165,36 @@ def test_damaged_results_are_made_again(sweep, tmp_path):
     path.write_text('{"metrics": ')
     assert sweep() == 0
     assert sessions(tmp_path) == {"seed=42": 2}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"metrics": {"dev": 3}}, {"metrics": {"dev": {"loss": 1.0}}}, {"metrics": [1]},
+     {"metrics": {"dev": {"accuracy": None}}, "task": 7}],
+)  # fmt: skip
+def test_results_that_are_none_are_made_again(sweep, tmp_path, content):
+    sweep()
+    (path,) = tmp_path.glob("sweep/runs/*/*/results.json")
+    path.write_text(json.dumps(content))
+    assert sweep() == 0
+    assert sessions(tmp_path) == {"seed=42": 2}
+
+
+def test_what_was_measured_counts_though_the_run_fell_afterwards(sweep, tmp_path):
+    program_file = tmp_path / "stand_in.py"
+    program_file.write_text(program_file.read_text() + "os.kill(os.getpid(), 9)\n")
+    assert sweep(seeds="1,2") == 0
+    assert [run["status"] for run in results(tmp_path)["runs"]] == ["done", "done"]
+
+
+def test_a_run_that_leaves_the_results_of_others_fails_alone(sweep, tmp_path):
+    program_file = tmp_path / "stand_in.py"
+    text = program_file.read_text()
+    program_file.write_text(text.replace('"options": flags', '"options": {**flags, "seed": 1}'))
+    assert sweep(seeds="1,2,3") == 1
+    found = results(tmp_path)["runs"]
+    assert [run["status"] for run in found] == ["done", "failed", "failed"]
+    assert "has the results of --seed=1, expected those of 2" in found[1]["error"]
 
 
 def test_one_sweep_at_a_time(sweep, tmp_path):
@@ -190,7 +223,8 @@ run_sweep.cli_main()
 def test_the_runs_end_with_the_sweep(tmp_path, end):
     options = sweep_options(tmp_path / "wait")
     (planned,) = make_plan(options)
-    flags = [f"--{k}={getattr(options, k)}" for k in ("tasks", "data_dir", "output_dir")]
+    flags = [f"--{k}={getattr(options, k)}" for k in ("tasks", "output_dir")]
+    flags.append(f"--data_dir={options.data_dir[0]}")
     command = [sys.executable, "-c", START, str(write_program(tmp_path)), *flags]
     process = subprocess.Popen(
         [*command, "--model_dir=minilm"], env=tiny.environment(), cwd=tiny.ROOT,

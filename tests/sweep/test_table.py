@@ -65,6 +65,17 @@ def test_the_page(table):
     assert "| mrpc learning_rate=5e-5 seed=3 | out of \\| memory |" in rest
 
 
+def test_runs_of_several_versions_are_said_so(tmp_path):
+    runs = plan(tmp_path, seeds="1,2,3")
+    for run, version in zip(runs, ("0.9", "0.9", "1.0"), strict=True):
+        write_results(run, 0.5, environment={"bert_tf": version, "cpu": "A"})
+    outcomes = {run.folder: read_outcome(run) for run in runs}
+    page = Table(runs, outcomes, {}).markdown("run_sweep.py")
+    assert "not of one version and machine: bert_tf 0.9 on A (2), bert_tf 1.0 on A (1)." in page
+    outcomes.pop(runs[2].folder)
+    assert "not of one version" not in Table(runs, outcomes, {}).markdown("run_sweep.py")
+
+
 def test_the_files(table, tmp_path):
     table.write(tmp_path, "run_sweep.py")
     lines = list(csv.DictReader(io.StringIO((tmp_path / "results.csv").read_text())))
@@ -110,6 +121,40 @@ def test_data_sets_are_not_compared_with_each_other(tmp_path):
     assert [setting_name(row.setting) for row in found.best] == [
         "dev_file=a.tsv learning_rate=2e-5", "dev_file=b.tsv learning_rate=2e-5",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"tasks": None, "data_dir": None, "model_dir": ("a", "b")},  # each with a task of its own
+        {"tasks": "custom", "data_dir": None, "train_file": "t.tsv", "dev_file": "d.tsv",
+         "text_column": "text", "label_column": ("polite", "label")},
+        {"tasks": None, "data_dir": None, "dataset": "csv:rows", "dev_fraction": "0.1",
+         "train_split": ("train", "train[:9%]")},
+    ],
+)  # fmt: skip
+def test_what_is_measured_on_other_rows_has_a_best_of_its_own(tmp_path, flags):
+    runs = plan(tmp_path, **flags)
+    tasks = ("rte", "sst-2") if "model_dir" in flags else ("custom", "custom")
+    for run, task in zip(runs, tasks, strict=True):
+        write_results(run, 0.5, task)
+    found = Table(runs, {run.folder: read_outcome(run) for run in runs}, {})
+    assert len(found.best) == 2
+    assert len({row.problem for row in found.rows}) == 2
+
+
+def test_the_metric_and_the_rows_are_those_that_the_run_names(tmp_path):
+    (run,) = plan(tmp_path, tasks=None, data_dir=None, dataset="hf:mine", dev_split="z,a")
+    write_results(run, 0.5, "custom", split="a", best={})
+    path = run.folder / "results.json"
+    results = json.loads(path.read_text())
+    results["metrics"]["z"] = {"accuracy": 0.7, "f1": 0.9, "loss": 1.0}
+    path.write_text(json.dumps({**results, "metric": "f1", "split": "z"}))
+    found = read_outcome(run)
+    assert (found.split, found.metric, found.value) == ("z", "f1", 0.9)
+    results["metrics"]["z"]["f1"] = float("nan")
+    path.write_text(json.dumps({**results, "metric": "f1", "split": "z"}))
+    assert read_outcome(run) is None
 
 
 def test_what_is_drawn(table, tmp_path):

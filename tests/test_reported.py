@@ -324,7 +324,7 @@ def test_a_spent_budget_has_no_results_of_other_text(pretraining_flags):
     assert tiny.pretrain(**flags) == results
     shutil.rmtree(flags["data_dir"].parent)
     tiny.make_rows(flags["data_dir"].parent, documents=100)
-    with pytest.raises(UserError, match="examples|training data"):
+    with pytest.raises(UserError, match=r"examples|training data"):
         tiny.pretrain(**flags)
 
 

@@ -229,6 +229,7 @@ def test_the_runs_end_with_the_sweep(tmp_path, end):
     process = subprocess.Popen(
         [*command, "--model_dir=minilm"], env=tiny.environment(), cwd=tiny.ROOT,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        preexec_fn=_heed_interrupts,
     )  # fmt: skip
     pid = _within_seconds(lambda: int((planned.folder / "sessions.txt").read_text()))
     process.send_signal(end)
@@ -239,6 +240,11 @@ def test_the_runs_end_with_the_sweep(tmp_path, end):
         assert said.endswith("interrupted\n")
     write_results(planned, 0.9)  # the lock of the sweep went with it
     assert program.run(options) == 0
+
+
+def _heed_interrupts():
+    """What a shell's background job, such as these tests may be, does not."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _within_seconds(found):

@@ -22,6 +22,7 @@ from bert_tf.checkpoints import options as model_options
 from bert_tf.checkpoints.options import CheckpointOptions
 from bert_tf.data import options as data_options
 from bert_tf.data.options import TaskOptions
+from bert_tf.data.sources.spec import parse_splits
 from bert_tf.dynabert.limits import Limits
 from bert_tf.dynabert.options import parse_multipliers
 from bert_tf.options import (
@@ -81,6 +82,13 @@ class Options(TaskOptions, CheckpointOptions):
         None,
         "JSON file of more sub-networks, {name: {layers, heads, neurons}}, or an earlier report.",
         _GRID,
+    )
+    dev_split: str | None = option(
+        None,
+        "Split of the data set to evaluate on, or several, separated by commas.",
+        data_options.GROUP,
+        valid=parse_splits,
+        needs=data_options.DATASET,
     )
     dev_file: str | None = option(
         None,
@@ -181,7 +189,7 @@ class Options(TaskOptions, CheckpointOptions):
     @property
     def row_flags(self):
         """{name: value} of the given flags that say which rows."""
-        names = {field.name for field in option_fields(TaskOptions)} | {"dev_file"}
+        names = {field.name for field in option_fields(TaskOptions)} | {"dev_file", "dev_split"}
         return {name: getattr(self, name) for name in self.given & names}
 
     @property
@@ -225,6 +233,7 @@ def main(options):
     """Reads the model, compares its sub-networks, prints the table, writes the best one."""
     options.check()
 
+    from bert_tf.checkpoints import origin
     from bert_tf.checkpoints.model_folder import load_model
     from bert_tf.classification.choosing import choose
     from bert_tf.dynabert import folder
@@ -240,7 +249,13 @@ def main(options):
     part = found.best.part
     print(f"Best{' within the limits' if options.limits else ''}: {part.name}")
     if options.export_dir:
-        folder.save(model, part, options.export_dir, "export_dir")
+        folder.save(
+            model,
+            part,
+            options.export_dir,
+            "export_dir",
+            also=lambda new: origin.write(new, "choose_subnetwork.py", options, source),
+        )
         print(f"Written to {options.export_dir}")
 
 

@@ -15,6 +15,7 @@ import dataclasses
 import sys
 
 from bert_tf import cli, files
+from bert_tf.checkpoints.options import model_flag, one_spelling
 from bert_tf.options import check_table, option
 
 
@@ -24,10 +25,12 @@ class Options:
 
     GROUPS = ("Input", "Output")
 
+    model: str | None = model_flag("Input", "input")
     input: str | None = option(
         None,
-        "What to convert: a model folder, Google's downloaded folder, a Hugging Face folder, or"
-        " the prefix of a Google or tf-models-official checkpoint. Required.",
+        "What to convert: a model folder, Google's downloaded folder, a Hugging Face folder of a"
+        " BERT, DistilBERT or ELECTRA, the id of one in the hub's cache, or the prefix of a Google"
+        " or tf-models-official checkpoint. Required.",
         "Input",
         required="what to convert",
     )
@@ -57,6 +60,9 @@ class Options:
         choices=("google", "huggingface", "tf_models"),
     )
     given: frozenset = frozenset()
+
+    def __post_init__(self):
+        one_spelling(self, "input")
 
 
 def main(options):

@@ -78,6 +78,7 @@ def main(options):
     """Reads the model, writes the sub-network, prints what is left of each layer."""
     options.check()
 
+    from bert_tf.checkpoints import origin
     from bert_tf.checkpoints.model_folder import load_model
     from bert_tf.dynabert import folder, named, record
     from bert_tf.encoder import Subnetwork
@@ -92,7 +93,12 @@ def main(options):
         rule = record.depth_rule(model.config, options.depth_rule)
         part = Subnetwork.of(model.config, options.width, options.depth, rule)
         found = record.warnings(model, [options.width], [options.depth])
-    folder.save(model, part, options.output_dir)
+    folder.save(
+        model,
+        part,
+        options.output_dir,
+        also=lambda new: origin.write(new, "export_subnetwork.py", options, source),
+    )
     for sentence in found:
         print(f"warning: {sentence}")
     print(folder.table(model, part))

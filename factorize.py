@@ -47,8 +47,10 @@ _NO_TARGET = useless_with(
     ", which sets the ranks",
 )
 _NO_TEXT = useless_with("--text_file", lambda o: bool(o.text_file), ": give one of them")
-_ROWS = Needs("--data_dir or --train_file", lambda options: options.has_data)
-_DATA = Needs("--data_dir, --train_file or --text_file", lambda options: options.has_data)
+_ROWS = Needs("--dataset, --data_dir or --train_file", lambda options: options.has_data)
+_DATA = Needs(
+    "--dataset, --data_dir, --train_file or --text_file", lambda options: options.has_data
+)
 _LATENCY = Needs("--cost=latency", lambda options: options.cost == "latency")
 _LENGTH = Needs("data or a --cost it decides", lambda o: o.has_data or o.cost != "parameters")
 
@@ -64,7 +66,8 @@ class Options(TaskOptions, CheckpointOptions):
 
     finetuned: bool | None = option(
         None,
-        "Keep the classifier, with any number of labels. Default: as the model folder says.",
+        "Keep the classifier, with any number of labels, or the head of spans. Default: as the"
+        " model folder says.",
         model_options.GROUP,
     )
 
@@ -154,7 +157,7 @@ class Options(TaskOptions, CheckpointOptions):
     @property
     def has_data(self):
         """Whether rows or text are given."""
-        return bool(self.data_dir or self.train_file or self.text_file)
+        return bool(self.dataset or self.data_dir or self.train_file or self.text_file)
 
     @property
     def chosen_method(self):
@@ -194,7 +197,7 @@ class Options(TaskOptions, CheckpointOptions):
 def main(options):
     """Reads the model, factorises it, writes the folder, prints what became of each tensor."""
     options.check()
-    from bert_tf.checkpoints import forms, head, mask_scores, model_folder
+    from bert_tf.checkpoints import forms, head, mask_scores, model_folder, origin
     from bert_tf.checkpoints.report import LoadReport
     from bert_tf.pruning import factorization
 
@@ -208,7 +211,7 @@ def main(options):
     model = model_folder.load_model(source, options.bert_config_file, options.vocab_file)
     factorization.check_dense(model.config, model.arrays, model.source)
     keep = bool(model.task) if options.finetuned is None else options.finetuned
-    if keep and "output_weights" not in model.arrays:
+    if keep and not {head.HEAD[0], head.SPAN_HEAD[0]} & set(model.arrays):
         raise UserError(f"{model.source}: has no classifier (output_weights) for --finetuned")
     files.make_output_dir(folder)
     statistics = _statistics(options, model)
@@ -220,6 +223,7 @@ def main(options):
         vocab_file, task = model.vocab_file, model.task
         model_folder.save_model_folder(new, config, arrays, vocab_file, task, checkpoint)
         mask_scores.write_scores(new, report.scores)
+        origin.write(new, "factorize.py", options, source)
     way = f"{model.source} -> {options.output_dir}"
     print(
         LoadReport(

@@ -94,6 +94,7 @@ def main(options):
     """Reads the masked model, writes the compact one, prints what became of each kernel."""
     options.check()
 
+    from bert_tf.checkpoints import origin
     from bert_tf.checkpoints.model_folder import load_model
     from bert_tf.pruning import comparison, removal
 
@@ -116,7 +117,13 @@ def main(options):
         source=model.source,
     )
     files.make_output_dir(options.output_folder_dir, "output_folder_dir")
-    folder = removal.save(result, options.output_folder_dir, model.vocab_file, model.task)
+    folder = removal.save(
+        result,
+        options.output_folder_dir,
+        model.vocab_file,
+        model.task,
+        also=lambda new: origin.write(new, "remove_mask.py", options, given),
+    )
     print((folder / "layers.txt").read_text(encoding="utf-8"), end="")
     if options.target_sparsity is not None and result.open_cut:
         print(

@@ -21,6 +21,11 @@ Your own files, with named columns:
   python run_classifier.py --do_train --do_eval --task_name=custom --train_file=train.csv \\
       --dev_file=dev.csv --text_column=review --label_column=stars --model_dir=minilm \\
       --output_dir=runs/reviews
+
+A data set by name (Hugging Face, TFDS, Parquet, CSV, JSON lines), and what there is in it:
+  python run_classifier.py --dataset_info --dataset=hf:glue/mrpc
+  python run_classifier.py --do_train --do_eval --dataset=hf:glue/mrpc --model_dir=minilm \\
+      --output_dir=runs/mrpc
 """
 
 from bert_tf import cli

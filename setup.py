@@ -17,6 +17,12 @@ RUNTIMES = {
     "openvino": ["nncf", "onnx", "openvino", "tokenizers"],
     "litert": ["ai-edge-litert", "tokenizers"],
 }
+# What run_classifier.py --dataset reads besides CSV and JSON lines.
+SOURCES = {
+    "datasets": ["datasets>=4", "pyarrow"],
+    "parquet": ["pyarrow"],
+    "tfds": ["importlib-resources", "tensorflow-datasets"],  # which forgets the first
+}
 
 setup(
     name="bert-tf",
@@ -35,11 +41,16 @@ setup(
         "create_pretraining_data",
         "export_model",
         "export_subnetwork",
+        "extract_features",
         "factorize",
         "predict",
         "remove_mask",
+        "report",
         "run_classifier",
         "run_pretraining",
+        "run_squad",
+        "run_sweep",
+        "run_tagger",
     ],
     # requirements-next.txt is the same list on TensorFlow 2.21, without tf-models-official.
     install_requires=[
@@ -60,13 +71,14 @@ setup(
     ],
     extras_require={
         **RUNTIMES,
+        **SOURCES,
         "test": [
             "basedpyright",
             "hypothesis",
             "pytest",
             "pytest-xdist",
             "ruff",
-            *itertools.chain(*RUNTIMES.values()),
+            *itertools.chain(*RUNTIMES.values(), *SOURCES.values()),
         ],
     },
     entry_points={
@@ -77,11 +89,16 @@ setup(
             "bert-create-pretraining-data=create_pretraining_data:cli_main",
             "bert-export-model=export_model:cli_main",
             "bert-export-subnetwork=export_subnetwork:cli_main",
+            "bert-extract-features=extract_features:cli_main",
             "bert-factorize=factorize:cli_main",
             "bert-predict=predict:cli_main",
             "bert-remove-mask=remove_mask:cli_main",
+            "bert-report=report:cli_main",
             "bert-run-classifier=run_classifier:cli_main",
             "bert-run-pretraining=run_pretraining:cli_main",
+            "bert-run-squad=run_squad:cli_main",
+            "bert-run-sweep=run_sweep:cli_main",
+            "bert-run-tagger=run_tagger:cli_main",
         ]
     },
 )

@@ -1,9 +1,10 @@
 """What a measurement ran on."""
 
-import contextlib
 import datetime
 import os
 import platform
+
+from bert_tf import machine
 
 
 def describe():
@@ -14,21 +15,12 @@ def describe():
         tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
         for gpu in tf.config.list_physical_devices("GPU")
     ]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return "\n".join(
         (
             f"date      {datetime.datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
-            f"cpu       {_cpu_model()}, {len(os.sched_getaffinity(0))} cores usable,"
-            f" load {os.getloadavg()[0]:.1f}, {memory:.1f} GiB memory",
+            f"cpu       {machine.cpu_model()}, {machine.cores()} cores usable,"
+            f" load {os.getloadavg()[0]:.1f}, {machine.memory_gib():.1f} GiB memory",
             f"versions  Python {platform.python_version()}, TensorFlow {tf.__version__}",
             f"devices   {', '.join(['CPU', *gpus])}",
         )
     )
-
-
-def _cpu_model():
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as f:  # Linux only
-        for line in f:
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

@@ -1,6 +1,7 @@
 """Runs a script's main: flags parsed, one clear line and a non-zero exit on bad input."""
 
 import atexit
+import dataclasses
 import os
 import sys
 import traceback
@@ -20,7 +21,10 @@ def run(options_class, main, introduction):
     stderr, `error: <message>`, and exit status 1; its traceback is shown with --verbosity=1.
 
     Args:
-      options_class: dataclass of `options.option` fields, with a field `given`.
+      options_class: dataclass of `options.option` fields, with a field `given`. Words that are no
+        flags are an error, unless its `ARGUMENTS` names the field (tuple of str) that takes them.
+        What its method `answer`, if it has one, returns is printed in place of running `main`,
+        unless None.
       main: callable (options) -> exit status or None.
       introduction: first part of the --help page.
     """
@@ -28,13 +32,18 @@ def run(options_class, main, introduction):
         print(options.help_page(options_class, _program(), introduction), end="")
         return
     options.define_flags(options_class)
+    arguments = getattr(options_class, "ARGUMENTS", None)
+    flags.FLAGS.set_gnu_getopt(arguments is not None)
 
     def guarded(argv):
         logging.use_absl_handler()
         try:
-            if len(argv) > 1:
+            found = options.from_flags(options_class)
+            if arguments:
+                found = dataclasses.replace(found, **{arguments: tuple(argv[1:])})
+            elif len(argv) > 1:
                 raise UserError(f"unexpected argument {argv[1]!r}: flags begin with --")
-            return main(options.from_flags(options_class))
+            return 0 if _answered(found) else main(found)
         except UserError as e:
             if logging.level_debug():
                 traceback.print_exc()
@@ -52,6 +61,15 @@ def run(options_class, main, introduction):
     except SystemExit as e:
         status[0] = e.code if isinstance(e.code, int) else int(e.code is not None)
         raise
+
+
+def _answered(found):
+    """Prints what the options answer by themselves; returns whether there is anything."""
+    answer = getattr(found, "answer", None)
+    text = answer() if answer else None
+    if text is not None:
+        print(text)
+    return text is not None
 
 
 def _end(status):

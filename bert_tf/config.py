@@ -12,18 +12,28 @@ ACTIVATIONS = ("gelu", "gelu_erf", "relu", "tanh", "linear")
 NORM_POSITIONS = ("post", "pre")
 DROPOUT_RATES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
-_AT_LEAST_ONE = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-    "type_vocab_size",
-)
+_LEAST = {
+    "vocab_size": 1,
+    "hidden_size": 1,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 1,
+    "intermediate_size": 1,
+    "max_position_embeddings": 1,
+    "type_vocab_size": 0,
+    "embedding_size": 1,
+    "attention_head_size": 1,
+}
+_OPTIONAL = ("embedding_size", "attention_head_size")  # of those, what may be None
 _SWITCHES = ("use_bias", "gated_ffn")
 _BY_LAYER = ("layer_heads", "layer_neurons")
-_LEFT_OUT = ("attention_head_size", *_BY_LAYER, "pruned_layers_dim")  # where they say nothing
+# What a plain BERT has: its bert_config.json says nothing of them.
+_LEFT_OUT = {
+    "attention_head_size": None,
+    "embedding_size": None,
+    "pooler_act": "tanh",
+    **{key: [] for key in _BY_LAYER},
+    "pruned_layers_dim": {},
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,7 +51,8 @@ class BertConfig:
       hidden_dropout_prob: dropout after embeddings and dense layers, in [0, 1).
       attention_probs_dropout_prob: dropout on attention probabilities, in [0, 1).
       max_position_embeddings: rows of the position table, the longest sequence.
-      type_vocab_size: rows of the token type table (16 in Google's code, 2 in released models).
+      type_vocab_size: rows of the token type table (16 in Google's code, 2 in released models); 0
+        for a model without one, which tells the texts of a pair by [SEP] alone (DistilBERT).
       initializer_range: standard deviation of the truncated normal initialisation, above 0.
       layer_norm_eps: epsilon of every LayerNorm, above 0.
       norm_position: `post` (BERT) or `pre` (academic-budget BERT: pre-LN and a final LayerNorm).
@@ -49,6 +60,10 @@ class BertConfig:
         Cramming's way: Geiping, Goldstein, 2022).
       gated_ffn: whether a second kernel, `intermediate/gate`, scales the activations of the
         feed-forward layer: W_out(act(W x) * (W_gate x)) (GLU variants: Shazeer, 2020).
+      embedding_size: width of the embedding tables and their LayerNorm; hidden_size if None. Others
+        are projected to hidden_size (ELECTRA: Clark et al., 2020).
+      pooler_act: activation of the pooler, named as `hidden_act` is: `tanh` in BERT. The layer that
+        Hugging Face's classifiers have there has `relu` in DistilBERT, `gelu_erf` in ELECTRA.
       attention_head_size: width of one head; hidden_size / num_attention_heads if None. A
         sub-network has fewer heads than fill its hidden_size.
       layer_heads, layer_neurons: heads and width of the feed-forward layer of each layer, where
@@ -82,6 +97,8 @@ class BertConfig:
     norm_position: str = "post"
     use_bias: bool = True
     gated_ffn: bool = False
+    embedding_size: int | None = None
+    pooler_act: str = "tanh"
     attention_head_size: int | None = None
     layer_heads: list = dataclasses.field(default_factory=list)
     layer_neurons: list = dataclasses.field(default_factory=list)
@@ -89,10 +106,8 @@ class BertConfig:
     extra: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        for key in _AT_LEAST_ONE:
-            value = getattr(self, key)
-            if not _is_int(value) or value < 1:
-                raise UserError(f"{key} must be an integer of 1 or more, found {value!r}")
+        for key, least in _LEAST.items():
+            _check_count(key, getattr(self, key), least)
         for key in _SWITCHES:
             if not isinstance(getattr(self, key), bool):
                 raise UserError(f"{key} must be true or false, found {getattr(self, key)!r}")
@@ -108,6 +123,9 @@ class BertConfig:
         act = self.hidden_act.lower() if isinstance(self.hidden_act, str) else self.hidden_act
         _check_choice("hidden_act", act or "linear", ACTIVATIONS)
         object.__setattr__(self, "hidden_act", act or "linear")
+        _check_choice("pooler_act", self.pooler_act, ACTIVATIONS)
+        if self.embedding_size == self.hidden_size:
+            object.__setattr__(self, "embedding_size", None)
         _check_heads(self)
         for key in _BY_LAYER:
             _check_by_layer(key, getattr(self, key), self.num_hidden_layers)
@@ -117,6 +135,21 @@ class BertConfig:
     def head_size(self):
         """Width of one attention head."""
         return self.attention_head_size or self.hidden_size // self.num_attention_heads
+
+    @property
+    def embedding_width(self):
+        """Width of the embedding tables."""
+        return self.embedding_size or self.hidden_size
+
+    @property
+    def projects_embeddings(self):
+        """Whether a dense layer leads from the embeddings to the hidden states."""
+        return self.embedding_width != self.hidden_size
+
+    @property
+    def reads_pairs(self):
+        """Whether a pair of texts is told from one: not by a model that knows one token type."""
+        return self.type_vocab_size != 1
 
     def units_of(self, layer):
         """Returns (heads, feed-forward neurons) of a layer."""
@@ -174,8 +207,8 @@ class BertConfig:
         """Returns the JSON object, `extra` merged in; what a plain model has not is left out."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         extra = values.pop("extra")
-        for key in _LEFT_OUT:
-            if not values[key]:
+        for key, plain in _LEFT_OUT.items():
+            if values[key] == plain:
                 del values[key]
         return {**extra, **values}
 
@@ -204,6 +237,13 @@ def _is_number(value):
     return (_is_int(value) or isinstance(value, float)) and math.isfinite(value)
 
 
+def _check_count(key, value, least):
+    if value is None and key in _OPTIONAL:
+        return
+    if not _is_int(value) or value < least:
+        raise UserError(f"{key} must be an integer of {least} or more, found {value!r}")
+
+
 def _check_choice(key, value, choices):
     if value not in choices:
         raise UserError(f"{key} must be one of {', '.join(choices)}, found {value!r}")
@@ -216,8 +256,6 @@ def _check_heads(config):
             f"hidden_size {hidden} must be a multiple of num_attention_heads {heads}, where there"
             " is no attention_head_size"
         )
-    if size is not None and (not _is_int(size) or size < 1):
-        raise UserError(f"attention_head_size must be an integer of 1 or more, found {size!r}")
 
 
 def _check_by_layer(key, values, layers):

@@ -208,10 +208,11 @@ def parts_of_official_layer(layer):
 
 
 def embeddings_of_official_encoder(encoder):
-    """Returns ({Google's name within the embeddings: variable}, the LayerNorm after them)."""
+    """Returns ({Google's name within the embeddings: variable}, LayerNorm, projection or None)."""
     variables = {
         "word_embeddings": encoder.get_embedding_table(),
         "token_type_embeddings": encoder._type_embedding_layer.embeddings,
         "position_embeddings": encoder._position_embedding_layer._position_embeddings,
     }
-    return variables, encoder._embedding_norm_layer
+    projection = getattr(encoder, "_embedding_projection", None)  # old encoders have none
+    return variables, encoder._embedding_norm_layer, projection

@@ -5,6 +5,7 @@ whether a resumed run must share it. What is left to the methods `check` is what
 """
 
 import dataclasses
+import shlex
 import shutil
 import textwrap
 import typing
@@ -66,6 +67,68 @@ def option(
             "required": required,
         },
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Each:
+    """What the values of a list are.
+
+    Attributes:
+      kind: bool, int, float or str.
+      default: the value where none is given.
+    """
+
+    kind: type
+    default: object = None
+
+
+def list_option(help_text, group, *, valid=None):
+    """A field of a tuple of text that is a flag to be given as often as there are values."""
+    field = option((), help_text, group, valid=valid)
+    return dataclasses.field(default=(), metadata={**field.metadata, "each": Each(str)})
+
+
+def lists_of(cls, without=(), defaults=None):
+    """Returns {name: dataclass field}: the flags of the options class `cls` as lists of values.
+
+    A field is a tuple of text, as on the command line, where each flag may be repeated; what it may
+    be is for `parse_value` and for `cls` to say.
+
+    Args:
+      cls: the options class.
+      without: names of flags to leave out.
+      defaults: {name: value} of those whose default is another one here.
+    """
+    found = {}
+    for field in option_fields(cls):
+        if field.name not in without:
+            default = (defaults or {}).get(field.name, field.default)
+            each = Each(_kind(cls, field), default)
+            found[field.name] = dataclasses.field(
+                default=(), metadata={**field.metadata, "each": each}
+            )
+    return found
+
+
+def parse_value(cls, name, text):
+    """Returns the value that the flag `name` of the options class `cls` has by `text`.
+
+    Raises:
+      UserError: it is none of its kind.
+    """
+    field = next(field for field in option_fields(cls) if field.name == name)
+    try:
+        return _PARSERS[_kind(cls, field)]().parse(text)
+    except ValueError as e:
+        raise UserError(f"--{name}={text}: {e}") from e
+
+
+_PARSERS = {
+    bool: flags.BooleanParser,
+    int: flags.IntegerParser,
+    float: flags.FloatParser,
+    str: flags.ArgumentParser,
+}
 
 
 def option_fields(options):
@@ -163,6 +226,24 @@ def _check_needs(options, field, needs):
                 raise UserError(f"--{field.name} has no effect {need.word} {need.what}{need.hint}")
 
 
+def command_line(program, cls, values, given=()):
+    """Returns the command (str) that sets these values, those of the default left out.
+
+    Args:
+      program: its name, such as `run_classifier.py`.
+      cls: options class, or an object of it.
+      values: {flag: value}; what is no flag of `cls` is left out.
+      given: names of flags that are named whatever their value.
+    """
+    words = [program]
+    for field in option_fields(cls):
+        value = values.get(field.name)
+        if value is not None and (field.name in given or value != field.default):
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            words.append(shlex.quote(f"--{field.name}={text}"))
+    return " ".join(words)
+
+
 def names_that_need(options, need):
     """Returns the names of the flags of `options` (object or class) among whose needs is `need`."""
     return [field.name for field in option_fields(options) if need in field.metadata["needs"]]
@@ -179,11 +260,15 @@ def identity_defaults(options):
 
 
 def define_flags(cls):
-    """Defines one absl flag per field of the options class `cls`."""
+    """Defines one absl flag per field of the options class `cls`, of a list one to be repeated."""
     for field in option_fields(cls):
         name, default, text = field.name, field.default, field.metadata["help"]
         kind = _kind(cls, field)
-        if field.metadata["choices"]:
+        if kind is tuple:
+            switch = field.metadata["each"].kind is bool
+            parser = flags.ArgumentParser()
+            flags.DEFINE_flag(flags.MultiFlag(parser, None, name, None, text, boolean=switch))
+        elif field.metadata["choices"]:
             flags.DEFINE_enum(name, default, list(field.metadata["choices"]), text)
         elif kind is bool:
             flags.DEFINE_boolean(name, default, text)
@@ -199,7 +284,10 @@ def from_flags(cls):
     """Builds `cls` from the parsed flags; its `given` holds the names set on the command line."""
     names = [field.name for field in option_fields(cls)]
     given = frozenset(name for name in names if flags.FLAGS[name].present)
-    return cls(given=given, **{name: flags.FLAGS[name].value for name in names})
+    lists = {f.name for f in option_fields(cls) if _kind(cls, f) is tuple}
+    values = {name: flags.FLAGS[name].value for name in names}
+    values |= {name: tuple(values[name] or ()) for name in lists}
+    return cls(given=given, **values)
 
 
 def help_page(cls, script, introduction):
@@ -208,7 +296,8 @@ def help_page(cls, script, introduction):
     groups = {group: [] for group in cls.GROUPS}
     for field in option_fields(cls):
         groups[field.metadata["group"]].append(field)
-    lines = [introduction.strip(), "", f"usage: {script} --flag=value ..."]
+    arguments = f" {cls.ARGUMENTS.upper()}..." if hasattr(cls, "ARGUMENTS") else ""
+    lines = [introduction.strip(), "", f"usage: {script}{arguments} --flag=value ..."]
     for group, fields in groups.items():
         lines += ["", f"{group}:"]
         for field in fields:
@@ -219,9 +308,11 @@ def help_page(cls, script, introduction):
 
 
 def _value_hint(cls, field):
-    choices, default = field.metadata["choices"], field.default
-    kind = {bool: "true|false", int: "INT", float: "FLOAT", str: "TEXT"}[_kind(cls, field)]
-    hint = "|".join(choices) if choices else kind
+    choices, default, kind = field.metadata["choices"], field.default, _kind(cls, field)
+    if kind is tuple:
+        kind, default = field.metadata["each"].kind, field.metadata["each"].default
+    word = {bool: "true|false", int: "INT", float: "FLOAT", str: "TEXT"}[kind]
+    hint = "|".join(choices) if choices else word
     if default is None:
         return hint
     return f"{hint}  (default {str(default).lower() if isinstance(default, bool) else default})"

@@ -11,6 +11,9 @@ EXTRAS = {
     "openvino": "openvino",
     "nncf": "openvino",
     "ai_edge_litert": "litert",
+    "datasets": "datasets",
+    "pyarrow": "parquet",
+    "tensorflow_datasets": "tfds",
 }
 """The extra of setup.py that installs each."""
 

@@ -2,7 +2,8 @@
 
 A program of its own: logical devices and clusters must exist before TensorFlow's first operation.
 Usage: python distributed_jobs.py jobs.json, a list of objects with the keys
-  options: {flag: value} of run_classifier.py, or of run_pretraining.py with the key
+  options: {flag: value} of run_classifier.py or of another `program` of `tiny.run`; of
+    run_tagger.py with the key tags: true; of run_pretraining.py with the key
   age: seconds that the process's clock is ahead; its weights file also has the rates (`rates`).
   weights: file (.npz) for the weights that this process holds after the last update.
   devices: 1, or the number of logical CPU devices of a MirroredStrategy put in the program's place.
@@ -23,10 +24,11 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from bert_tf import classification, pretraining
+from bert_tf import pretraining
 from bert_tf.training import distribution, loop
 from bert_tf.training.optimization import current_learning_rate
 from tests import tiny
+from tests.tiny import tags
 
 
 class Stopped(Exception):
@@ -88,7 +90,7 @@ def run_job(job, mirrored):
     if job.get("devices", 1) > 1:
         distribution.make_strategy = lambda *_: mirrored
     try:
-        classification.run(tiny.options(**job["options"]))
+        (tags.tag if job.get("tags") else tiny.run)(**job["options"])
     except Stopped:
         pass
     finally:

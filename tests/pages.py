@@ -9,9 +9,12 @@ import re
 import shlex
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+PAGES = [
+    "README.md",
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
+]
 # Flags whose value is a command line of another program's flags.
-NESTED = {"classifier_flags": "run_classifier.py", "mask_flags": "run_classifier.py"}
+NESTED = dict.fromkeys(("classifier_flags", "mask_flags", "variant"), "run_classifier.py")
 ABSL = {"help", "verbosity"}  # every program has these
 # Programs of others that the pages name with flags.
 FOREIGN = {

@@ -323,7 +323,7 @@ def test_full_disk_while_training_leaves_the_checkpoint_before(job, full_disk, m
 
 
 def test_full_disk_at_the_end_leaves_the_model_that_was_there(job, full_disk, monkeypatch):
-    from bert_tf.classification import job as job_lib
+    from bert_tf.finetuning import job as job_lib
 
     job |= {"train_batch_size": 8, "num_train_epochs": 1.0}
     tiny.run(**job)

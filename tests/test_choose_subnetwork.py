@@ -86,6 +86,10 @@ def test_from_the_command_line_to_the_best_within_a_limit(elastic, data, tmp_pat
         x["metrics"]["dev"]["accuracy"] for x in within
     )
     assert f"Best within the limits: {found['chosen']}" in done.stdout
+    command = f"choose_subnetwork.py --model_dir={elastic}"
+    assert found["command"].startswith(command) and found["options"] == {"data_dir": str(data)}
+    origin = json.loads((tmp_path / "small" / "origin.json").read_text())
+    assert (origin["command"], origin["model"]) == (found["command"], str(elastic))
     # The small model is what was measured.
     metrics = accuracy(tmp_path / "small", data, tmp_path / "eval")
     assert metrics == pytest.approx(best["metrics"]["dev"], abs=1e-5)

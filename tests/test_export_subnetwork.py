@@ -141,6 +141,12 @@ def test_what_it_prints_and_keeps(elastic, tmp_path):
     )
     assert f"2 of 4 layers, {whole:,} -> {small:,} parameters" in lines[3]
     assert "warning" not in done.stdout
+    origin = files.read_json(tmp_path / "out" / "origin.json", "origin")
+    assert origin["command"].startswith(f"export_subnetwork.py --model_dir={elastic}")
+    config = load_model(tmp_path / "out").config
+    assert config.extra["subnetwork"] == {"layers": [1, 3], "of": 4}
+    call(model_dir=elastic, width=0.5, output_dir=tmp_path / "all")
+    assert "subnetwork" not in load_model(tmp_path / "all").config.extra
     for name in ("vocab.txt", "task.json"):
         assert (tmp_path / "out" / name).read_bytes() == (elastic / name).read_bytes()
 

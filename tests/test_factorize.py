@@ -1,6 +1,7 @@
 """factorize.py as a user runs it."""
 
 import dataclasses
+import json
 import os
 import pathlib
 import subprocess
@@ -70,6 +71,10 @@ def test_from_the_command_line_to_an_evaluated_compact_model(files, tmp_path):
     assert any("query_p/kernel and query_q/kernel" in line for line in table)
     assert any(line.startswith("taken bert/embeddings/") for line in table)
     assert "predicted rise of the loss" in table[-1]
+    origin = json.loads((tmp_path / "half" / "origin.json").read_text())
+    assert origin["command"].startswith("factorize.py --model_dir=")
+    assert "--target_sparsity=0.5" in origin["command"] and origin["environment"]["cores"]
+    assert origin["model"] == str(files["tuned"])
     half = load_model(tmp_path / "half")
     assert half.config.pruned_layers_dim
     assert half.task == load_model(files["tuned"]).task and half.vocab_file
@@ -179,7 +184,7 @@ def test_a_custom_tasks_rows(files, tmp_path):
         ({"text_file": "t", "method": "two_sided"}, "needs labels, which --text_file has not"),
         ({"text_file": "t", "data_dir": "d"}, "--data_dir has no effect with --text_file"),
         ({"data_dir": "d", "method": "svd"}, "--method=svd takes no data"),
-        ({"task_name": "sst-2"}, "--task_name has no effect without --data_dir"),
+        ({"task_name": "sst-2"}, "--task_name has no effect without --dataset, --data_dir or"),
         ({"cost": "flops"}, "--cost has no effect without --target_sparsity"),
         ({"svd": "full", "target_sparsity": 0.5}, "--svd has no effect with --target_sparsity"),
         ({"svd": "full", "data_dir": "."}, "--svd=full has no effect with --method=two_sided"),

@@ -8,6 +8,8 @@ import pytest
 
 from tests import pages
 
+NUMBER = r"\d+(?:,\d{3})*\.\d+"
+
 
 @pytest.fixture(scope="module")
 def drawing():
@@ -41,3 +43,19 @@ def test_every_column_of_results_is_drawn_in_both_panels(drawing):
     picture = io.BytesIO()
     figure.savefig(picture, format="svg")
     assert picture.getvalue().startswith(b"<?xml")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "docs/which_lever.md",
+        "docs/distillation.md",
+        "docs/precision.md",
+        "docs/budget.md",
+        *(page for page in pages.PAGES if page.startswith("docs/recipes/")),
+    ],
+)
+def test_pages_that_advise_repeat_what_was_measured(page):
+    """Each number with a point in their text stands in docs/results.md, too."""
+    text = re.sub(r"`[^`]*`", "", pages.prose(page))
+    assert set(re.findall(NUMBER, text)) <= set(re.findall(NUMBER, pages.read("docs/results.md")))

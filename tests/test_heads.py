@@ -156,7 +156,7 @@ OTHER_HEADS = [
     ("three", {"labels": "neg,pos"}, r"3 outputs \(labels neg, neutral, pos\), .* \(labels neg, p"),
     ("words", {"regression": True}, r"\(labels neg, pos\), .* 1 output \(a score\)"),
     ("score", {"labels": "neg,pos"}, r"task custom with 1 output \(a score\), .* \(labels neg, p"),
-    ("tags", {"labels": "neg,pos"}, "the head of a BertForTokenClassification, not for sentences"),
+    ("tags", {"labels": "neg,pos"}, "2 outputs of words .* a label for each of its sentences"),
     ("many", {"labels": "neg,pos"}, "the head of a multi_label_classification"),
     ("bare", {"labels": "a,b,c"}, "an unrecorded task with 2 outputs"),
     ("sst-2", {"task_name": "cola"}, "task sst-2 with 2 outputs .* of task cola with 2 outputs"),
@@ -231,7 +231,7 @@ def write_pairs(path, name):
         ("words", {"regression": True}, "labels neg, pos"),
         ("sst-2", {"numbers": True}, "task sst-2 with 2 outputs"),
         ("sst-2", {"task_name": "cola"}, "task sst-2 with 2 outputs"),
-        ("tags", {}, "the head of a BertForTokenClassification"),
+        ("tags", {}, "2 outputs of words"),
     ],
     ids=str,
 )

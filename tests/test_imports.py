@@ -21,8 +21,10 @@ ORDER = (
     ("training",),
     ("pruning", "distillation", "freezing", "budget"),
     ("dynabert",),  # whose sub-networks learn by distillation
-    ("classification", "pretraining"),
-    ("augmentation", "export"),  # of the models of both
+    ("finetuning", "pretraining"),
+    ("classification", "spans", "tagging"),
+    ("augmentation", "export", "features", "report"),  # of the models of both
+    ("sweep",),  # of the programs
 )
 GROUP = {name: group for group, names in enumerate(ORDER) for name in names}
 
@@ -79,17 +81,19 @@ def test_every_package_has_its_place():
     assert found == set(GROUP) - {"flop", "modules of bert_tf"}
 
 
-@pytest.mark.parametrize("name", ["classification", "pretraining"])
+@pytest.mark.parametrize(
+    "name", ["finetuning", "classification", "spans", "tagging", "pretraining"]
+)
 def test_a_program_names_its_levers_in_one_place(name):
     levers = {"pruning", "distillation", "freezing"}
-    levers |= {"budget"} if name == "classification" else set()  # pre-training is by the clock
+    levers |= {"budget"} if name != "pretraining" else set()  # which is by the clock
     found = {
         path.name
         for path in (tiny.ROOT / "bert_tf" / name).glob("*.py")
         for _, module in imports_of(path)
         if package_of(module) in levers
     }
-    assert found == ({"options.py"} if name == "classification" else set())
+    assert found == ({"options.py"} if name == "finetuning" else set())
 
 
 def test_flags_load_no_tensorflow():

@@ -246,7 +246,7 @@ def test_parts_of_official_models():
 
     encoder = networks.BertEncoderV2(
         vocab_size=11, hidden_size=8, num_layers=1, num_attention_heads=2,
-        max_sequence_length=6, type_vocab_size=3, inner_dim=12,
+        max_sequence_length=6, type_vocab_size=3, inner_dim=12, embedding_width=4,
     )  # fmt: skip
     encoder(encoder.inputs)
     parts = keras_internals.parts_of_official_layer(encoder.transformer_layers[0])
@@ -260,13 +260,14 @@ def test_parts_of_official_models():
         "output/dense": "output",
         "output/LayerNorm": "output_layer_norm",
     }
-    tables, norm = keras_internals.embeddings_of_official_encoder(encoder)
+    tables, norm, projection = keras_internals.embeddings_of_official_encoder(encoder)
     assert {name: tuple(table.shape) for name, table in tables.items()} == {
-        "word_embeddings": (11, 8),
-        "token_type_embeddings": (3, 8),
-        "position_embeddings": (6, 8),
+        "word_embeddings": (11, 4),
+        "token_type_embeddings": (3, 4),
+        "position_embeddings": (6, 4),
     }
     assert norm.name == "embeddings/layer_norm"
+    assert tuple(projection.kernel.shape) == (4, 8)
 
 
 def subclasses(of):

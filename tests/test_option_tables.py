@@ -17,16 +17,29 @@ from bert_tf.classification.options import ClassifierOptions
 from bert_tf.data.pretraining.options import PretrainingDataOptions
 from bert_tf.errors import UserError
 from bert_tf.export.options import ExportOptions
+from bert_tf.features.options import ExtractionOptions
 from bert_tf.freezing.options import RULE
 from bert_tf.options import names_that_need, option_fields
 from bert_tf.pretraining.options import PretrainingOptions
+from bert_tf.report.options import ReportOptions
 from bert_tf.serving.options import PredictOptions
-from examples import make_sentiment_data, quickstart, sweep_markers
+from bert_tf.spans.options import SpanOptions
+from bert_tf.sweep.options import SweepFlags
+from bert_tf.tagging.options import TaggerOptions
+from examples import (
+    make_questions,
+    make_sentiment_data,
+    make_tagged_data,
+    quickstart,
+    sweep_markers,
+)
 from tests import tiny
 
 # The programs with flags that need others, and what a command of theirs cannot do without.
 PROGRAMS = {
     ClassifierOptions: {"do_eval": True, "model_dir": "m", "output_dir": "o"},
+    SpanOptions: {"do_eval": True, "predict_file": "p", "model_dir": "m", "output_dir": "o"},
+    TaggerOptions: {"do_eval": True, "model_dir": "m", "output_dir": "o", "data_dir": "d"},
     PretrainingOptions: {"do_train": True, "data_dir": "d", "output_dir": "o"},
     PretrainingDataOptions: {"input_file": "i", "vocab_file": "v", "output_dir": "o"},
     factorize.Options: {"model_dir": "m", "output_dir": "o"},
@@ -35,22 +48,25 @@ PROGRAMS = {
     export_subnetwork.Options: {"model_dir": "m", "output_dir": "o"},
     choose_subnetwork.Options: {"model_dir": "m", "output_dir": "o"},
     ExportOptions: {"model_dir": "m", "output_dir": "o"},
+    ExtractionOptions: {"model_dir": "m"},
 }
 OTHERS = (
     convert_checkpoint.Options, BenchmarkOptions, quickstart.Options, make_sentiment_data.Options,
-    sweep_markers.Options, PredictOptions,
+    make_questions.Options, make_tagged_data.Options, sweep_markers.Options, PredictOptions,
+    ReportOptions, SweepFlags,
 )  # fmt: skip
 EVERY_FLAG = [(cls, field) for cls in (*PROGRAMS, *OTHERS) for field in option_fields(cls)]
 
 # Names and paths, which the files themselves decide on.
 FREE_TEXT = {
-    "augmented_file", "bert_config_file", "cache_dir", "checkpoint", "classifier_flags", "data_dir",
-    "dev_file", "eval_input_file", "export_dir", "feature_dir", "glove_file", "id_column",
-    "init_checkpoint", "input", "input_file", "keep", "label_column", "labels", "model_dir", "name",
-    "output", "output_dir", "output_file", "output_folder_dir", "run_dir", "subnetworks",
-    "task_name", "teacher_model_dir", "test_file", "text_column", "text_file",
-    "text_pair_column", "tfrecord_dir", "tpu", "train_file", "vocab_file", "weights_dir",
-    "work_dir", "xnli_language",
+    "augmented_file", "baseline", "bert_config_file", "cache_dir", "checkpoint",
+    "classifier_flags", "data_dir", "dev_file", "eval_input_file", "export_dir", "feature_dir",
+    "glove_file", "id_column", "init_checkpoint", "input", "input_file", "keep", "label_column",
+    "labels", "markdown", "model", "model_dir", "name", "output", "output_dir", "output_file",
+    "output_folder_dir", "predict_file", "run_dir", "subnetworks", "task_name",
+    "teacher_model_dir", "test_file", "text_column", "text_file", "text_pair_column",
+    "tfrecord_dir", "title", "tpu", "train_file", "vocab_file", "weights_dir", "work_dir",
+    "xnli_language",
 }  # fmt: skip
 
 # What meets a need, and what does not, by how the message names it.
@@ -60,10 +76,14 @@ NEEDS = {
     "without --do_train": (TRAIN, ONLY_EVAL),
     "without --do_eval": (EVAL, ONLY_TRAIN),
     "without --do_predict": ({}, {}),
+    "without --do_eval or --do_predict": (EVAL, {**ONLY_TRAIN, "predict_file": None}),
+    "without --version_2_with_negative": ({}, TRAIN),
     "without --task_name=custom": ({"task_name": "custom"}, {"task_name": "rte"}),
     "without --data_aug": ({"data_aug": True}, {}),
     "without --task_name=xnli": ({}, {"task_name": "rte"}),
     "with --tfrecord_dir": ({}, {"tfrecord_dir": "t"}),
+    "without --dataset": ({"dataset": "csv:x"}, {}),
+    "without --dev_fraction": ({"dev_fraction": 0.1}, {}),
     "without --optimizer=adamw": ({}, {"optimizer": "lamb"}),
     "without --distribution_strategy": ({}, {}),
     "without --distribution_strategy=tpu": ({}, {}),
@@ -92,7 +112,7 @@ NEEDS = {
     "without --output_format=google": ({}, {}),
     "without --target_sparsity": ({"target_sparsity": 0.5}, {}),
     "with --target_sparsity": ({}, {"target_sparsity": 0.5}),
-    "without --data_dir, --train_file or --text_file": ({}, {}),
+    "without --dataset, --data_dir, --train_file or --text_file": ({}, {}),
     "without data or a --cost it decides": ({}, {}),
     "without --do_train or --do_eval": (EVAL, {"do_predict": True, "do_eval": False}),
     "without --training_phase=dynabertw": ({"training_phase": "dynabertw"}, {}),
@@ -113,8 +133,11 @@ NEEDS = {
     "without --format=openvino": ({"format": "openvino"}, {}),
     "without --format=litert": ({"format": "litert"}, {}),
     "without --precision=int8": ({"precision": "int8"}, {}),
-    "without --data_dir, or --task_name=custom with --dev_file": ({"data_dir": "d"}, {}),
+    "without --dataset or --data_dir, or --task_name=custom with --dev_file": (
+        {"data_dir": "d"}, {},
+    ),
     "without --precision or --embedding_precision of less than float32": ({}, {}),
+    "with --pooling=pooled": ({}, {"pooling": "pooled"}),
 }  # fmt: skip
 
 
@@ -140,22 +163,23 @@ def value_of(field):
         return True if kind(field) is bool else field.default
     if field.metadata["choices"]:
         return field.metadata["choices"][-1]
-    values = {int: [9], float: [0.5], str: ["x", "1h", "9steps", "0.5", "0.5:1"], bool: [True]}
+    texts = ["x", "1h", "9steps", "0.5", "0.5:1", "-1"]
+    values = {int: [9], float: [0.5], str: texts, bool: [True]}
     return next(value for value in values[kind(field)] if accepts(field, value))
 
 
 def test_no_flag_leaves_open_what_it_may_be():
-    loose = {
-        field.name
+    loose = [
+        field
         for _, field in EVERY_FLAG
         if not (field.metadata["valid"] or field.metadata["choices"] or kind(field) is bool)
-    }
-    assert loose == FREE_TEXT
-    assert all(kind(field) is str for _, field in EVERY_FLAG if field.name in FREE_TEXT)
+    ]
+    assert {field.name for field in loose} == FREE_TEXT
+    assert all(kind(field) is str for field in loose)
 
 
 def test_every_range_refuses_something_and_accepts_its_default():
-    wrong = {int: [-(10**9)], float: [-1e9], str: ["?"]}
+    wrong = {int: [-(10**9)], float: [-1e9], str: ["?"], tuple: [("?",)]}
     for _, field in EVERY_FLAG:
         if not field.metadata["valid"]:
             continue
@@ -213,6 +237,9 @@ def test_options_import_no_tensorflow():
     modules = [
         "run_classifier", "run_pretraining", "create_pretraining_data", "factorize", "remove_mask",
         "augment_data", "choose_subnetwork", "convert_checkpoint", "export_subnetwork",
+        "extract_features", "report",
+        "run_squad", "run_tagger",
+        "run_sweep",
     ]  # fmt: skip
     parts = [
         ".".join(path.relative_to(tiny.ROOT).with_suffix("").parts)

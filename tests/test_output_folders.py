@@ -16,8 +16,8 @@ import remove_mask
 from bert_tf import files, pretraining
 from bert_tf.checkpoints.convert import convert
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
-from bert_tf.classification import job
 from bert_tf.errors import UserError
+from bert_tf.finetuning import job
 from bert_tf.pretraining.options import PretrainingOptions
 from bert_tf.pruning import factorization, removal
 from tests import needs, tiny

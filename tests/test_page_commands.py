@@ -13,6 +13,7 @@ import pytest
 
 from tests import pages, tiny
 from tests.augmentation.small import make_masked_lm
+from tests.data.sources import sets
 
 # What is not run: how its command begins, and why.
 NOT_RUN = {
@@ -23,6 +24,7 @@ NOT_RUN = {
 }
 # Flags that make a command short; the last one given wins.
 SHORTER = {
+    "run_sweep.py": {"tasks": "sst-2", "seeds": 1},
     "run_pretraining.py": {"budget": "8steps", "train_batch_size": 16},
     "benchmarks.finetune": {
         "variants": "official-128-float32,ours-bucketed-float32,masked-bucketed-float32",
@@ -39,6 +41,7 @@ SHORTER = {
     },
     "benchmarks.profile_step": {"steps": 2},
     "benchmarks.pruning": {"columns": "b", "shares": "50,75,90", "seeds": 1},
+    "examples/make_tagged_data.py": {"train_rows": 64, "dev_rows": 20, "test_rows": 20},
     "examples/sweep_markers.py": {"seeds": 1},
 }
 # What stands before a snippet whose text leaves it to the reader.
@@ -73,10 +76,31 @@ def things(tmp_path_factory):
     (folder / "lines.txt").write_text("a very good film\ndull\n")
     for name in ("corpus.txt", "wiki.txt", "text/corpus.txt"):
         (folder / name).write_text("\n".join(texts) + "\n")
+    make_questions(folder)
     for seed, name in enumerate(("train.csv", "dev.csv")):
         rows = [f"{text},{label}\n" for text, label in zip(*tiny.sentences(40, seed), strict=True)]
         (folder / name).write_text("review,stars\n" + "".join(rows))
+    # In the place of a set on the hub: a folder of its name goes first.
+    sets.saved(sets.splits_of()).save_to_disk(str(folder / "glue" / "mrpc"))
+    sets.write("parquet", folder, {"reviews": sets.rows_of()})
+    (folder / "parquet").rename(folder / "reviews")
     return folder
+
+
+def make_questions(folder):
+    """Makes SQuAD's files, questions of one's own, and WikiText."""
+    for version, negative in (("1.1", False), ("2.0", True)):
+        made = tiny.make_squad(folder / version, train=16, predict=8, negative=negative)
+        (folder / "squad").mkdir(exist_ok=True)
+        for name, split in (("train", "train"), ("predict", "dev")):
+            (made / f"{name}.json").rename(folder / "squad" / f"{split}-v{version}.json")
+    shutil.copy(folder / "squad" / "dev-v1.1.json", folder / "questions.json")
+    (folder / "wikitext-2").mkdir()
+    lines = [
+        " ".join([*tiny.PLAIN * 3, "in", str(1900 + i), ", and", *tiny.PLAIN]) for i in range(40)
+    ]
+    for name in ("valid.txt", "test.txt"):
+        (folder / "wikitext-2" / name).write_text("\n".join(lines), encoding="utf-8")
 
 
 def make_models(folder):

@@ -9,6 +9,7 @@ from bert_tf.checkpoints.model_folder import load_model, save_model_folder
 from bert_tf.errors import UserError
 from bert_tf.pruning.factorization import compress, factorize
 from tests import tiny
+from tests.tiny import tags
 
 PAGE = tiny.ROOT / "docs" / "levers.md"
 FLAGS = {
@@ -69,7 +70,7 @@ def tables():
     return found
 
 
-PAIRS, MODELS = tables()
+PAIRS, MODELS, PROGRAMS = tables()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -163,3 +164,83 @@ QUICK = {"masks": "pre-LN", "teacher": "factorised", "`--budget`": "compact"}
 def test_a_lever_starts_from_each_model(lever, model, inputs, tmp_path):
     assert MODELS[lever, model] == "yes"
     check(flags_of(inputs, model, lever), [lever], tmp_path)
+
+
+OTHERS = ("run_tagger.py", "run_squad.py")
+# What goes together with them, all pairs of the table among it, and from which model.
+TOGETHER = {
+    "factorised": ("masks", "teacher", "`--freeze_layers` and cache", "`--budget`"),
+    "compact": ("teacher", "AutoFreeze and cache", "`--budget`"),
+    "pre-LN": ("teacher", "`--budget`", "sub-networks"),
+}
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory):
+    """{program: the flags of its runs, a teacher among them}."""
+    root = tmp_path_factory.mktemp("others")
+    labels = ["O", "B-B", "I-B", "B-G", "I-G"]
+    words = {"task_name": "tagging", "head": "token_classification", "scheme": "iob2"}
+    plain = load_model(tiny.make_model(root / "plain", seed=1))
+    arrays = {**plain.arrays, **tiny.span_head(plain.config.hidden_size)}
+    squad = tiny.make_squad(root / "squad", train=24, predict=9)
+    answers = {"task_name": "squad", "head": "question_answering", "labels": None}
+    common = {name: value for name, value in FLAGS.items() if name != "task_name"}
+    return {
+        "run_tagger.py": {
+            **common,
+            "program": "tagging",
+            "data_dir": tags.make_conll(root / "conll"),
+            "teacher_model_dir": tiny.make_classifier(root / "tagger", labels, words),
+        },
+        "run_squad.py": {
+            **common,
+            "program": "spans",
+            "max_query_length": 4,
+            "train_file": squad / "train.json",
+            "predict_file": squad / "predict.json",
+            "teacher_model_dir": save_model_folder(
+                root / "spans", plain.config, arrays, plain.vocab_file, answers
+            ),
+        },
+    }
+
+
+def flags_of_other(others, inputs, program, model, levers):
+    """Flags of a run of another program with these levers, from that kind of model."""
+    flags = {**flags_of(inputs, model, *levers), **others[program]}
+    own = {"task_name", "feature_dir"} | ({"data_dir"} if program == "run_squad.py" else set())
+    own |= set() if "teacher" in levers else {"teacher_model_dir"}
+    return {name: value for name, value in flags.items() if name not in own}
+
+
+def test_the_other_programs_train_all_pairs():
+    pairs = {pair for levers in TOGETHER.values() for pair in itertools.permutations(levers, 2)}
+    assert pairs == {pair for pair, cell in PAIRS.items() if cell == "yes"}
+    rows = {*LEVERS, *(f"a {model} model" for model in TOGETHER)}
+    assert set(PROGRAMS) == {(row, f"`{program}`") for row in rows for program in OTHERS}
+    assert set(PROGRAMS.values()) == {"yes"}
+
+
+@pytest.mark.parametrize(
+    ("program", "model"),
+    [
+        ("run_tagger.py", "factorised"),
+        ("run_tagger.py", "compact"),
+        ("run_tagger.py", "pre-LN"),
+        ("run_squad.py", "compact"),
+        # Each lever of theirs by itself: tests/spans/test_levers.py.
+        pytest.param("run_squad.py", "factorised", marks=pytest.mark.slow),
+        pytest.param("run_squad.py", "pre-LN", marks=pytest.mark.slow),
+    ],
+)
+def test_levers_go_together_with_the_other_programs(program, model, others, inputs, tmp_path):
+    levers = TOGETHER[model]
+    check(flags_of_other(others, inputs, program, model, levers), levers, tmp_path)
+
+
+@pytest.mark.parametrize("program", OTHERS)
+@pytest.mark.parametrize("pair", REFUSED)
+def test_what_is_refused_is_so_with_the_other_programs(pair, program, others, inputs, tmp_path):
+    with pytest.raises(UserError, match=REFUSED[pair]):
+        tiny.run(**flags_of_other(others, inputs, program, "dense", pair), output_dir=tmp_path)

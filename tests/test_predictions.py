@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from bert_tf.classification import job
+from bert_tf.classification.job import ClassificationJob
 from bert_tf.errors import UserError
+from bert_tf.finetuning import job
 from tests import tiny
 
 TRAIN = {
@@ -150,5 +151,5 @@ def test_every_training_logs_its_classes(folder, trained, tmp_path, caplog):
     for source in (data, {"tfrecord_dir": tmp_path / "run"}):
         caplog.clear()
         options = tiny.options(**flags, **source, output_dir=tmp_path / "run")
-        job.prepare(options, *job.start(options))
+        job.prepare(ClassificationJob, options, *job.start(options))
         assert "40 training examples: '0' 20, '1' 20" in caplog.text

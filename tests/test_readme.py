@@ -50,6 +50,11 @@ def test_every_link_leads_somewhere(page):
     assert not wrong, "\n".join(wrong)
 
 
+def test_the_readme_leads_to_every_page():
+    linked = {target.partition("#")[0] for _, target in pages.links("README.md")}
+    assert set(pages.PAGES) - {"README.md"} <= linked
+
+
 @pytest.mark.parametrize("page", pages.PAGES)
 def test_every_file_and_module_named_is_there(page):
     wrong = []

@@ -66,6 +66,9 @@ def test_the_result_is_a_model_that_the_next_program_takes(masked, tmp_path):
     assert (out / "info.txt").read_text().startswith("dense_total_params: 7168\n")
     for name in ("vocab.txt", "task.json"):
         assert (out / name).read_bytes() == (masked / name).read_bytes()
+    origin = files.read_json(out / "origin.json", "origin")
+    assert origin["command"].startswith(f"remove_mask.py --model_dir={masked} --data_dir=")
+    assert origin["model"] == str(masked)
     keys = list(files.read_json(out / "bert_config.json", "configuration"))
     assert keys == sorted(keys)
     with tiny.eagerly():

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 
 import numpy as np
 import pytest
@@ -315,6 +316,16 @@ def test_a_finished_model_that_was_lost_is_written_again(pretraining_flags):
         path.unlink()
     tiny.pretrain(**flags)
     tiny.assert_same_bits(tiny.arrays_of(folder), before)
+
+
+def test_a_spent_budget_has_no_results_of_other_text(pretraining_flags):
+    flags = {**pretraining_flags, "budget": "4steps"}
+    results = tiny.pretrain(**flags)
+    assert tiny.pretrain(**flags) == results
+    shutil.rmtree(flags["data_dir"].parent)
+    tiny.make_rows(flags["data_dir"].parent, documents=100)
+    with pytest.raises(UserError, match=r"examples|training data"):
+        tiny.pretrain(**flags)
 
 
 def test_a_marker_belongs_to_the_run_of_the_state_beside_it(pretraining_flags):

@@ -138,7 +138,7 @@ def moments():
         ),
         "best saved, state not": (state, "RunState", "save", 2, 0),
         "state saved, nothing else": (state, "RunState", "save", 2, 1),
-        "all trained, model not written": (f"{program}.program", None, "_report", 1, 0),
+        "all trained, model not written": ("bert_tf.finetuning.program", None, "_report", 1, 0),
     }
 
 

@@ -11,9 +11,9 @@ import pytest
 from bert_tf import classification
 from bert_tf.budget import Clock
 from bert_tf.checkpoints.model_folder import load_model, save_model_folder
-from bert_tf.classification import job
 from bert_tf.classification.evaluation import TaskEvaluation
 from bert_tf.errors import UserError
+from bert_tf.finetuning import job
 from bert_tf.pruning import factorization
 from bert_tf.training.results import exit_status
 from bert_tf.training.schedules import make_schedule
@@ -234,6 +234,23 @@ def test_a_spent_budget_is_left_alone_and_more_of_it_goes_on(run):
         run(budget="60steps")
     with pytest.raises(UserError, match="budget kind='time', this command None"):
         run()
+
+
+@pytest.mark.parametrize(
+    ("file", "named"),
+    [("train.tsv", "training data"), ("dev.tsv", "other dev examples"), ("test.tsv", "test split")],
+)
+def test_a_spent_budget_has_no_results_of_other_rows(run, tmp_path, file, named):
+    data = tiny.make_sst2(tmp_path / "own")
+    flags = {"budget": "30s", "data_dir": data, "do_eval": True, "do_predict": True}
+    results, _ = run(**flags)
+    assert run(**flags)[0] == results
+    lines = (data / file).read_text().splitlines()
+    (data / file).write_text("\n".join([*lines[:-1], lines[1], ""]))
+    before = read_json(tmp_path / "run" / "results.json")
+    with pytest.raises(UserError, match=named):
+        run(**flags)
+    assert read_json(tmp_path / "run" / "results.json") == before
 
 
 def test_sigterm_saves_and_leaves(run, tmp_path):

@@ -83,7 +83,11 @@ def test_results_json_tells_the_whole_run(trained):
     assert results["best"]["metric"] == "accuracy"
     assert results["options"]["learning_rate"] == 1e-3
     assert {"total", "evaluation", "checkpoints", "prediction"} <= set(results["seconds"])
-    assert results["environment"]["devices"]
+    assert results["environment"]["devices"] and results["environment"]["cores"] >= 1
+    assert results["command"].startswith("run_classifier.py --")
+    assert {"--do_train=true", "--learning_rate=0.001"} <= set(results["command"].split())
+    assert "--optimizer" not in results["command"]
+    assert results["metric"] == "accuracy"
     parameters = sum(
         array.size for name, array in tiny.arrays_of(trained[0]).items() if name != "global_step"
     )

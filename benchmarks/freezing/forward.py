@@ -57,13 +57,14 @@ def serve(connection, options, states):
 
 
 def _measure(options, states):
-    from bert_tf.classification import job as job_lib
-    from bert_tf.classification import program
+    from bert_tf.classification.job import ClassificationJob
     from bert_tf.data.pipeline import make_dataset
+    from bert_tf.finetuning import job as job_lib
+    from bert_tf.finetuning import program
     from bert_tf.freezing import freeze
     from bert_tf.training.rhythm import Updates
 
-    job = job_lib.prepare(options, *job_lib.start(options))
+    job = job_lib.prepare(ClassificationJob, options, *job_lib.start(options))
     job_lib.build_model(job)
     plan = program.make_plan(job)
     job_lib.compile_model(job, Updates(plan.steps))

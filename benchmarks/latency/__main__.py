@@ -11,6 +11,8 @@ padding. Memory is what a process of TensorFlow grew by from reading the model t
 
 import itertools
 import json
+import os
+import shlex
 import statistics
 import sys
 
@@ -23,6 +25,7 @@ from benchmarks.latency import report
 from benchmarks.latency.artefact import check_runtime, check_settings
 from benchmarks.latency.worker import Setup, serve
 from benchmarks.worker import Worker
+from bert_tf import machine
 from bert_tf.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -137,12 +140,24 @@ def compare(models, runtimes, setup, rounds, turn_seconds):
     Where there are several runtimes, a name is that of the model and that of the runtime.
     """
     workers = [
-        ModelWorker(setup, name if len(runtimes) == 1 else f"{name} {runtime}", folder, runtime)
+        ModelWorker(setup, _named(name, runtime, runtimes), folder, runtime)
         for runtime, (name, folder) in itertools.product(runtimes, models.items())
     ]
     taken = measure(workers, setup.cases, rounds, turn_seconds)
     sizes = {worker.name: {**worker.description, "memory": worker.stop()} for worker in workers}
     return sizes, {case: summarise(taken[case], case) for case in setup.cases}
+
+
+def folders_of(models, runtimes):
+    """Returns {name of `compare`: absolute path of the model} of {name: folder}."""
+    return {
+        _named(name, runtime, runtimes): os.path.abspath(folder)
+        for runtime, (name, folder) in itertools.product(runtimes, models.items())
+    }
+
+
+def _named(model, runtime, runtimes):
+    return model if len(runtimes) == 1 else f"{model} {runtime}"
 
 
 def main(argv):
@@ -173,7 +188,14 @@ def main(argv):
     if FLAGS.json:
         shapes = {f"{batch}x{length}": figures for (batch, length), figures in latency.items()}
         with open(FLAGS.json, "w", encoding="utf-8") as file:
-            json.dump({"models": sizes, "latency": shapes}, file, indent=2)
+            found = {
+                "models": sizes,
+                "folders": folders_of(models, runtimes),
+                "latency": shapes,
+                "command": shlex.join(["python", "-m", "benchmarks.latency", *sys.argv[1:]]),
+                "environment": machine.describe(),
+            }
+            json.dump(found, file, indent=2)
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ def _check(source):
         raise UserError(
             f"--model_dir: {source.source} is factorised: give the dense model it was made of"
         )
-    if config.type_vocab_size < 2:
+    if not config.reads_pairs:
         raise UserError(
             f"--model_dir: {source.source} knows single texts only (type_vocab_size 1), and words"
             " are predicted from pairs: give a model with two token types"

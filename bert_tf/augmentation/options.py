@@ -3,6 +3,7 @@
 import dataclasses
 import typing
 
+from bert_tf.checkpoints.options import model_flag, one_spelling
 from bert_tf.data import options as data_options
 from bert_tf.data.options import TaskOptions
 from bert_tf.options import SEED, at_least, between, check_table, option
@@ -20,6 +21,7 @@ class AugmentationOptions(TaskOptions):
 
     given: frozenset = frozenset()
 
+    model: str | None = model_flag(_MODELS)
     model_dir: str | None = option(
         None,
         "Model with its masked-LM head, which says what a word may become: a pre-trained model in"
@@ -72,6 +74,9 @@ class AugmentationOptions(TaskOptions):
         " Default: where run_classifier.py --data_aug looks for it, beside the training file.",
         _OUTPUT,
     )
+
+    def __post_init__(self):
+        one_spelling(self)
 
     def check(self):
         """Raises `UserError` for missing flags, and for those out of range or without effect."""

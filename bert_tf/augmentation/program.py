@@ -18,6 +18,7 @@ from bert_tf.data.options import InputOptions
 from bert_tf.data.readers import format_of
 from bert_tf.data.rows import RowOptions
 from bert_tf.data.table import counted
+from bert_tf.errors import UserError
 from bert_tf.options import option_fields
 
 # Attempts at a variant: as many as TinyBERT makes, and of other tasks.
@@ -46,9 +47,11 @@ def run(options):
         table, text_a=spec.text_a, text_b=spec.text_b, label=spec.label,
         parse_labels=task.parse_labels,
     )  # fmt: skip
+    if options.dataset and not options.output_file:
+        raise UserError("--output_file is required with --dataset: the file to write")
     path = pathlib.Path(options.output_file or default_path(task, table.path, teacher is not None))
     custom = task.name == "custom"
-    output.check_output(path, table.path, custom)
+    output.check_output(path, table.path, custom and not options.dataset)
     if teacher:
         teacher.prepare(task, examples.text_b is not None)
     tokenizer = tokenizer_of(model, options.do_lower_case)

@@ -42,7 +42,7 @@ class Teacher:
         Raises:
           UserError: the model was fine-tuned on another task, or cannot read pairs.
         """
-        if pairs and self.source.config.type_vocab_size < 2:
+        if pairs and not self.source.config.reads_pairs:
             raise UserError(
                 f"--teacher_model_dir: {self.source.source} knows single texts only"
                 f" (type_vocab_size 1), task {task.name} has pairs: give another teacher"

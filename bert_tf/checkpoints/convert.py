@@ -66,9 +66,16 @@ def _write_huggingface(output, config, model):
 
 
 def _write_tf_models(output, config, model):
+    found = head.describe(model)
+    if found and found.unit == head.WORDS:
+        raise UserError(
+            f"{model.source}: has a classifier of words, which the form of tf-models-official holds"
+            " no place for here: give --output_format=huggingface"
+        )
     with forms.output(output, _FORMS["tf_models"], "output") as new:
         left = tf_models.write(new / forms.CHECKPOINT, config, model.arrays)
         config, _ = shapes.with_biases(config, model.arrays)  # as they are in the checkpoint
+        config, _ = shapes.with_token_types(config, model.arrays)
         config = head.without_names(config, model.arrays, model.task)
         model_folder.write_description(new, config, model.vocab_file, model.task)
     return left

@@ -12,6 +12,7 @@ from bert_tf.errors import UserError
 CONFIG_FILE = "bert_config.json"
 VOCAB_FILE = "vocab.txt"
 TASK_FILE = "task.json"
+ORIGIN_FILE = "origin.json"
 CHECKPOINT = "bert_model.ckpt"
 
 HUGGINGFACE_WEIGHTS = (
@@ -65,7 +66,7 @@ def model_folder(checkpoint=CHECKPOINT, also=(), object_based=False):
     weights = checkpoint_files(checkpoint)
     return Form(
         frozenset({CONFIG_FILE, *weights, *also}),
-        frozenset({VOCAB_FILE, TASK_FILE}),
+        frozenset({VOCAB_FILE, TASK_FILE, ORIGIN_FILE}),
         checkpoint,
         object_based,
     )

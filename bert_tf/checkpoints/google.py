@@ -4,7 +4,7 @@ import os
 
 import tensorflow as tf
 
-from bert_tf.checkpoints import bundle, names, precision, prefixes
+from bert_tf.checkpoints import bundle, names, precision, prefixes, refusals
 from bert_tf.errors import UserError
 
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -46,6 +46,7 @@ def read_with_remarks(prefix):
     weights = [n for n in reader.names if n not in left]
     if not weights:
         raise UserError(f"{prefix}: the checkpoint holds no weights")
+    refusals.check_names(weights, prefix)
     renamed, remarks = prefixes.without_prefix(weights, "/", prefix)
     bare = not any(n.startswith("bert/") for n in renamed.values())
     places = {n: f"bert/{new}" if bare and _is_bare(new) else new for n, new in renamed.items()}
@@ -53,7 +54,7 @@ def read_with_remarks(prefix):
 
 
 def _is_bare(name):
-    return name.startswith(("embeddings/", "encoder/layer_", "pooler/"))
+    return name.startswith(("embeddings/", "embeddings_project/", "encoder/layer_", "pooler/"))
 
 
 def is_object_based(prefix):

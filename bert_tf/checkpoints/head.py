@@ -1,4 +1,4 @@
-"""What a model's files say about its sentence classifier: task.json, or Hugging Face's keys."""
+"""What a model's files say about its classifier: task.json, or Hugging Face's keys."""
 
 import dataclasses
 import re
@@ -7,13 +7,18 @@ from bert_tf.errors import UserError, shown
 from bert_tf.task_names import canonical_name
 
 HEAD = ("output_weights", "output_bias")
+SPAN_HEAD = ("cls/squad/output_weights", "cls/squad/output_bias")
 CONFIG_KEYS = ("architectures", "finetuning_task", "id2label", "label2id", "problem_type")
 """Keys of Hugging Face's config.json that describe a head."""
 
-# Their heads of tokens and choices have the same tensor names as their classifier of sentences.
+SENTENCES, WORDS = "sentences", "words"
+KINDS = {WORDS: "token_classification"}
+"""{what is labelled: how the key `head` of task.json says so}; it is absent for sentences."""
+
+# Theirs have the same tensor names as their classifier of sentences.
+_OF_TOKENS = re.compile("ForTokenClassification$")
 _OTHER_HEADS = re.compile(
-    "For(TokenClassification|MultipleChoice|QuestionAnswering|MaskedLM|PreTraining"
-    "|NextSentencePrediction)$"
+    "For(MultipleChoice|QuestionAnswering|MaskedLM|PreTraining|NextSentencePrediction)$"
 )
 _PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
@@ -29,7 +34,8 @@ class Head:
       task_name: canonical name of the task it was trained for; None if nothing says so.
       numbered: whether the files number the labels themselves (id2label), so that a number may
         stand for a name.
-      fault: why it is no classifier of sentences with one label each; None if it is one.
+      unit: what has a label, `SENTENCES` or `WORDS`.
+      fault: why it is no classifier with one label for each of them; None if it is one.
     """
 
     outputs: int
@@ -37,6 +43,7 @@ class Head:
     regression: bool = False
     task_name: str | None = None
     numbered: bool = False
+    unit: str = SENTENCES
     fault: str | None = None
 
     def text(self):
@@ -45,7 +52,8 @@ class Head:
         if self.labels:
             what = f"labels {listed(self.labels)}"
         task = f"task {self.task_name}" if self.task_name else "an unrecorded task"
-        return f"{task} with {outputs_text(self.outputs)} ({what})"
+        of = f" of {self.unit}" if self.unit != SENTENCES else ""
+        return f"{task} with {outputs_text(self.outputs)}{of} ({what})"
 
 
 def describe(model):
@@ -75,10 +83,14 @@ def of_task(task, outputs, where):
     """
     name = task.get("task_name")
     name = name if isinstance(name, str) else None
+    kind = task.get("head")
+    unit = next((unit for unit, value in KINDS.items() if value == kind), SENTENCES)
+    if kind is not None and unit == SENTENCES:
+        return Head(outputs, task_name=name, fault=f"a head of the kind {shown(str(kind))}")
     if "labels" not in task:
         return Head(outputs, regression=outputs == 1, task_name=name)
     labels = task["labels"]
-    if labels is None and outputs == 1:
+    if labels is None and outputs == 1 and unit == SENTENCES:
         return Head(outputs, regression=True, task_name=name)
     names = _names(labels) if isinstance(labels, list) else None
     if names is None or len(names) != outputs:
@@ -87,7 +99,7 @@ def of_task(task, outputs, where):
             f" rows{' (null is for one row, a regression)' if labels is None else ''}, found"
             f" {shown(str(labels))}: give the model its own task.json"
         )
-    return Head(outputs, names, task_name=name)
+    return Head(outputs, names, task_name=name, unit=unit)
 
 
 def of_config(extra, outputs, where):
@@ -112,6 +124,8 @@ def of_config(extra, outputs, where):
             f" {shown(str(kind))}"
         )
     labels = _label_names(extra, outputs, where)
+    if architecture and _OF_TOKENS.search(architecture):
+        return Head(outputs, labels, numbered=labels is not None, unit=WORDS)
     if kind == "multi_label_classification":
         return Head(outputs, labels, fault=f"the head of a {kind}, where a text has many labels")
     regression = kind == "regression" or (kind is None and outputs == 1)
@@ -148,6 +162,9 @@ def to_config(config, arrays, task, where):
             return keys
         return {**keys, **_both_ways(head.labels or _defaults(outputs))}
     head = of_task(task, outputs, f"{where}: task.json")
+    if head.unit == WORDS:
+        names = head.labels or _defaults(outputs)
+        return {"architectures": ["BertForTokenClassification"], **_both_ways(names)}
     kind = "regression" if head.regression else "single_label_classification"
     return {
         "architectures": ["BertForSequenceClassification"],

@@ -28,7 +28,7 @@ def matched(model, task, numbers_agree=False):
 
     Args:
       model: `LoadedModel`; without weights or head it is returned as it is.
-      task: `Task` of the run.
+      task: `Task` of the run, whose `unit` says what is labelled.
       numbers_agree: whether scores and labels that are numbers mean the same in an official and a
         custom task, which nothing tells.
 
@@ -80,7 +80,12 @@ def order_of(head, task, numbers_agree=False):
       numbers_agree: see `matched`.
     """
     if head.fault:
-        return None, f"{head.fault}, not for sentences with one label each"
+        return None, f"{head.fault}, not for {task.unit} with one label each"
+    if head.unit != task.unit:
+        return None, (
+            f"for {head.text()}, the data are of task {task.name} with a label for each of its"
+            f" {task.unit}"
+        )
     wanted = "a score" if task.labels is None else f"labels {listed(task.labels)}"
     count = outputs_text(len(task.labels or [1]))
     differs = None, f"for {head.text()}, the data are of task {task.name} with {count} ({wanted})"

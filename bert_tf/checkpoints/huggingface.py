@@ -1,10 +1,14 @@
-"""Hugging Face model folders: config.json, weights of PyTorch or TensorFlow classes, vocab.txt."""
+"""Hugging Face model folders: config.json, weights of PyTorch or TensorFlow classes, vocab.txt.
+
+BERT, DistilBERT and ELECTRA are read and written; `families` has what tells them apart.
+"""
 
 import pathlib
 
 from bert_tf import files
 from bert_tf.checkpoints import (
     copying,
+    families,
     finite,
     forms,
     head,
@@ -29,26 +33,12 @@ _ACTIVATIONS = {
     "linear": "linear",
 }
 _WRITTEN_ACTIVATIONS = {"gelu_erf": "gelu", "gelu": "gelu_new"}
-_SHARED_KEYS = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "hidden_dropout_prob",
-    "attention_probs_dropout_prob",
-    "max_position_embeddings",
-    "type_vocab_size",
-    "initializer_range",
-    "layer_norm_eps",
-)
+_TOKENS = "ForTokenClassification"
 _OWN_KEYS = ("dynabert",)  # of ours, which transformers keeps
-# Their defaults where they differ from Google's.
-_DEFAULTS = {"vocab_size": 30522, "type_vocab_size": 2}
 
 
 def read(folder):
-    """Reads a Hugging Face BERT folder.
+    """Reads a Hugging Face folder of a BERT, DistilBERT or ELECTRA.
 
     Args:
       folder: holds config.json and model.safetensors (or model.safetensors.index.json with its
@@ -61,8 +51,9 @@ def read(folder):
       the word embeddings.
 
     Raises:
-      UserError: a file is missing or damaged, the model is no BERT encoder, or a tensor is missing
-        or of another shape than config.json says, or config.json contradicts itself about labels.
+      UserError: a file is missing or damaged, the model is of another family, or a tensor is
+        missing or of another shape than config.json says, or config.json contradicts itself about
+        labels.
     """
     return read_with_remarks(folder)[:3]
 
@@ -72,8 +63,11 @@ def read_with_remarks(folder):
     folder = pathlib.Path(folder)
     config = read_config(folder)
     theirs = files.read_json(folder / "config.json", "Hugging Face configuration")
+    family = families.of_config(theirs, folder / "config.json")
+    tensors = tensor_files.read(folder, family.model_type)
+    tied = theirs.get("tie_word_embeddings") is not False
     arrays, left, prefix = huggingface_names.to_google(
-        tensor_files.read(folder), config, folder, theirs.get("tie_word_embeddings") is not False
+        tensors, config, folder, tied, family, _TOKENS in _suffixes(theirs)
     )
     arrays, heads = pruned_heads.restore(config, arrays, theirs.get("pruned_heads"), folder)
     shapes.check_shapes(config, arrays, folder, left)
@@ -91,8 +85,8 @@ def read_config(folder):
     """
     path = pathlib.Path(folder) / "config.json"
     theirs = files.read_json(path, "Hugging Face configuration")
+    family = families.of_config(theirs, path)
     for key, wanted in (
-        ("model_type", "bert"),
         ("position_embedding_type", "absolute"),
         ("is_decoder", False),
         ("add_cross_attention", False),
@@ -100,31 +94,36 @@ def read_config(folder):
         if theirs.get(key, wanted) != wanted:
             raise UserError(
                 f"{path}: {key} must be {wanted!r}, found {theirs[key]!r}: this program computes"
-                " BERT encoders only: name the folder of one"
+                f" {family.title} encoders as they were published: name the folder of one"
             )
     if theirs.get("quantization_config"):
         raise UserError(
             f"{path}: quantization_config: the weights are quantised, expected floating-point ones:"
             " save the model unquantised"
         )
-    act = theirs.get("hidden_act", "gelu")
+    values = dict(family.defaults)
+    values.update({ours: theirs[key] for ours, key in family.keys.items() if key in theirs})
+    act = values.get("hidden_act", "gelu")
     if not isinstance(act, str) or act not in _ACTIVATIONS:
         raise UserError(
-            f"{path}: hidden_act must be one of {', '.join(_ACTIVATIONS)}, found {act!r}"
+            f"{path}: {family.keys['hidden_act']} must be one of {', '.join(_ACTIVATIONS)}, found"
+            f" {act!r}"
         )
-    values = {**_DEFAULTS, **{k: theirs[k] for k in _SHARED_KEYS if k in theirs}}
+    values.update(family.fixed, hidden_act=_ACTIVATIONS[act])
     # transformers writes null for what is not set.
     keys = (*head.CONFIG_KEYS, *_OWN_KEYS)
     values.update({k: theirs[k] for k in keys if theirs.get(k) is not None})
     values.update(tokenizer_files.read_settings(folder))
     try:
-        return BertConfig.from_dict({**values, "hidden_act": _ACTIVATIONS[act]})
+        return BertConfig.from_dict(values)
     except UserError as e:
         raise UserError(f"{path}: {e}") from e
 
 
 def write(folder, config, arrays, vocab_file=None, task=None, do_lower_case=None):
-    """Writes a folder that transformers' BERT classes load.
+    """Writes a folder that transformers' BERT classes load, or its DistilBERT's or ELECTRA's.
+
+    The pooler's activation says which, see `families.of_model`.
 
     Args:
       folder: made if need be; an earlier output is replaced whole.
@@ -140,20 +139,31 @@ def write(folder, config, arrays, vocab_file=None, task=None, do_lower_case=None
 
     Raises:
       UserError: the model cannot be represented (factorised kernels, pre-LN, gates, heads that
-        hidden_size has no room for) or is not finite, or the folder holds anything else or cannot
-        be written; it is then untouched.
+        hidden_size has no room for, no family has its embeddings and pooler) or is not finite, or
+        the folder holds anything else or cannot be written; it is then untouched.
     """
     folder = pathlib.Path(folder)
     shapes.check_representable(config, arrays, "a Hugging Face folder")
     shapes.check_shapes(config, arrays, folder)
     finite.check(arrays, folder)
     config, arrays = shapes.with_biases(config, arrays)
+    family = families.of_model(config, arrays)
+    if "type_vocab_size" in family.keys:
+        config, arrays = shapes.with_token_types(config, arrays)
     config, arrays, pruned = pruned_heads.described(config, arrays)
-    tensors, left = huggingface_names.from_google(arrays)
-    theirs = {**_their_config(config, arrays), **head.to_config(config, arrays, task, folder)}
+    theirs = {
+        **_their_config(config, family),
+        "architectures": _architecture(arrays, family),
+        **head.to_config(config, arrays, task, folder),
+    }
+    suffixes = _suffixes(theirs)
+    theirs["architectures"] = [family.class_name(suffix) for suffix in suffixes]
+    tensors, left = huggingface_names.from_google(
+        arrays, family, config.hidden_act, _TOKENS in suffixes
+    )
     if pruned:
         theirs["pruned_heads"] = pruned
-    tokenizer = {"tokenizer_class": "BertTokenizer"}
+    tokenizer = {"tokenizer_class": family.class_name("Tokenizer")}
     tokenizer["model_max_length"] = config.max_position_embeddings
     settings = {name: config.extra.get(name) for name in tokenizer_files.SETTINGS}
     if do_lower_case is not None:
@@ -168,27 +178,32 @@ def write(folder, config, arrays, vocab_file=None, task=None, do_lower_case=None
     return left
 
 
-def _their_config(config, arrays):
-    theirs = {k: getattr(config, k) for k in _SHARED_KEYS}
-    theirs |= {k: config.extra[k] for k in _OWN_KEYS if k in config.extra}
+def _their_config(config, family):
     act = config.hidden_act
-    theirs.update(
-        architectures=[_architecture(arrays)],
-        hidden_act=_WRITTEN_ACTIVATIONS.get(act, act),
-        model_type="bert",
-        pad_token_id=0,
-        position_embedding_type="absolute",
-        torch_dtype="float32",
-    )
+    ours = {**config.to_dict(), "embedding_size": config.embedding_width}
+    ours["hidden_act"] = _WRITTEN_ACTIVATIONS.get(act, act)
+    theirs = {key: ours[name] for name, key in family.keys.items()}
+    theirs |= {k: config.extra[k] for k in _OWN_KEYS if k in config.extra}
+    theirs.update(model_type=family.model_type, pad_token_id=0, torch_dtype="float32")
+    if "type_vocab_size" in family.keys:
+        theirs["position_embedding_type"] = "absolute"
     return theirs
 
 
-def _architecture(arrays):
+def _suffixes(theirs):
+    """Which heads the classes have that the dict of config.json names (list)."""
+    names = theirs.get("architectures")
+    names = names if isinstance(names, list) else [names]
+    return [families.suffix_of(name) for name in names if isinstance(name, str)]
+
+
+def _architecture(arrays, family):
+    """Their class for the heads of a model, without its beginning that names the family."""
     if "output_weights" in arrays:
-        return "BertForSequenceClassification"
+        return "ForSequenceClassification"
     if "cls/squad/output_weights" in arrays:
-        return "BertForQuestionAnswering"
+        return "ForQuestionAnswering"
     if "cls/predictions/output_bias" not in arrays:
-        return "BertModel"
-    both = "cls/seq_relationship/output_bias" in arrays
-    return "BertForPreTraining" if both else "BertForMaskedLM"
+        return "Model"
+    both = family is families.BERT and "cls/seq_relationship/output_bias" in arrays
+    return "ForPreTraining" if both else "ForMaskedLM"

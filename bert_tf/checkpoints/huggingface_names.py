@@ -2,113 +2,99 @@
 
 import numpy as np
 
-from bert_tf.checkpoints import names, prefixes
+from bert_tf.checkpoints import names, prefixes, refusals
+from bert_tf.checkpoints.families import BERT, FAMILIES
 from bert_tf.errors import UserError
 
-_DECODER = "cls.predictions.decoder.weight"
-_DECODER_BIAS = "cls.predictions.decoder.bias"
-_BIAS = "cls.predictions.bias"
-_TABLE = "bert.embeddings.word_embeddings.weight"
-_HEADS = {
-    "output_weights": "classifier.weight",
-    "output_bias": "classifier.bias",
-    "cls/predictions/output_bias": _BIAS,
-    "cls/seq_relationship/output_weights": "cls.seq_relationship.weight",
-    "cls/seq_relationship/output_bias": "cls.seq_relationship.bias",
-    "cls/squad/output_weights": "qa_outputs.weight",
-    "cls/squad/output_bias": "qa_outputs.bias",
-}
 # Computed by their code, or copies of tensors that are read elsewhere.
+_PARTS = ("embeddings.", "embeddings_project.", "encoder.", "transformer.", "pooler.")
 _BUFFERS = ("position_ids", "token_type_ids")
 # Parts of names that change what a layer computes: the kernel by itself is not the model's.
 _ADAPTERS = ("lora_", "base_layer", "adapter")
 
 
-def to_google(tensors, config, source, tied=True):
+def to_google(tensors, config, source, tied=True, family=BERT, of_tokens=False):
     """Renames and transposes Hugging Face tensors.
 
     Args:
-      tensors: {their name: array}, with or without the prefix `bert.`, LayerNorm as weight/bias or
-        gamma/beta.
+      tensors: {their name: array}, with or without the prefix `bert.` (`distilbert.`, `electra.`),
+        LayerNorm as weight/bias or gamma/beta.
       config: `BertConfig`, which says which variables to expect.
       source: the folder, for errors.
       tied: what tie_word_embeddings of config.json says.
+      family: `Family` of the model.
+      of_tokens: whether its classifier is one of tokens.
 
     Returns:
       (arrays, left, remarks): {Google name: float32 array}, {their name: reason}, and a list of
-      str, what a report should say besides. A masked-LM head whose decoder is not tied to the word
-      embeddings is left.
+      str, what a report should say besides. A masked-LM head is left whose decoder is not tied to
+      the word embeddings, or whose activation is not the model's.
 
     Raises:
-      UserError: several models, adapters, or weights that are no floating-point numbers.
+      UserError: several models, another kind of model, adapters, or weights that are no
+        floating-point numbers.
     """
     _check_whole(tensors, source)
-    renamed, remarks = prefixes.without_prefix(tensors, ".", source)
-    tensors = _placed(tensors, renamed, source)
-    if _BIAS not in tensors and _DECODER_BIAS in tensors:  # one of two names for one tensor
-        tensors[_BIAS] = tensors.pop(_DECODER_BIAS)
+    refusals.check_names(tensors, source)
+    _check_family(tensors, family, source)
+    renamed, remarks = prefixes.without_prefix(tensors, ".", source, family.model_type)
+    tensors = _placed(tensors, renamed, source, family)
+    for copy, theirs in family.same_tensors.items():
+        if theirs not in tensors and copy in tensors:  # one of two names for one tensor
+            tensors[theirs] = tensors.pop(copy)
     arrays, taken = {}, set()
     for google in [*names.encoder_shapes(config), *names.head_shapes(config)]:
-        theirs, transposed = their_name(google)
+        theirs, transposed = family.their_name(google, of_tokens)
         if theirs not in tensors:
             continue
         value = _floats(*tensors[theirs], source)
         arrays[google] = np.ascontiguousarray(value.T) if transposed else value
         taken.add(theirs)
     left = {
-        name: _reason(theirs)
+        name: _reason(theirs, family)
         for theirs, (name, _) in tensors.items()
         if theirs not in taken and theirs.rsplit(".", 1)[-1] not in _BUFFERS
     }
-    untied = _untied({theirs: value for theirs, (_, value) in tensors.items()}, tied)
-    if untied:
+    other = _other_head({n: value for n, (_, value) in tensors.items()}, tied, config, family)
+    if other:
         arrays = {n: array for n, array in arrays.items() if not n.startswith("cls/predictions/")}
-        head = (name for n, (name, _) in tensors.items() if n.startswith("cls.predictions."))
-        left.update(dict.fromkeys(head, f"masked-LM head, not taken: {untied}"))
+        head = (name for n, (name, _) in tensors.items() if n.startswith(family.masked_lm))
+        left.update(dict.fromkeys(head, f"masked-LM head, not taken: {other}"))
     return arrays, left, remarks
 
 
-def from_google(arrays):
+def from_google(arrays, family=BERT, hidden_act=None, of_tokens=False):
     """Renames and transposes Google arrays.
 
     Args:
       arrays: {Google name: array}.
+      family: `Family` that they become.
+      hidden_act: of the model; None does not matter but to a masked-LM head of ELECTRA.
+      of_tokens: whether output_weights classifies tokens.
 
     Returns:
       (tensors, left): {their name: contiguous array} and {Google name: reason}.
     """
     tensors, left = {}, {}
+    other_act = family.heads_act not in (None, hidden_act)
     for google, value in arrays.items():
-        theirs, transposed = their_name(google)
+        theirs, transposed = family.their_name(google, of_tokens)
         if theirs is None:
-            left[google] = "no such tensor in Hugging Face's BERT"
+            left[google] = f"no such tensor in Hugging Face's {family.title}"
+        elif other_act and google.startswith("cls/predictions/"):
+            left[google] = f"{family.title}'s masked-LM head has no activation but gelu"
         else:
             tensors[theirs] = np.ascontiguousarray(value.T if transposed else value)
     return tensors, left
 
 
-def their_name(google):
-    """Returns (their name or None, whether the array is transposed) of a Google name."""
-    if google in _HEADS:
-        return _HEADS[google], False
-    if not google.startswith(("bert/", "cls/predictions/transform/")):
-        return None, False
-    scope, leaf = google.replace("/layer_", "/layer/").rsplit("/", 1)
-    scope = scope.replace("/", ".")
-    if leaf.endswith("_embeddings"):
-        return f"{scope}.{leaf}.weight", False
-    if leaf in ("gamma", "beta"):
-        return f"{scope}.{'weight' if leaf == 'gamma' else 'bias'}", False
-    return f"{scope}.{'weight' if leaf == 'kernel' else leaf}", leaf == "kernel"
-
-
-def _placed(tensors, renamed, source):
+def _placed(tensors, renamed, source, family):
     """Returns {name with `bert.` and LayerNorm's weight and bias: (their name, array)}."""
     # Beside an encoder under `bert.`, a bare `pooler.dense` is a layer of their own.
-    bare = not any(new.startswith("bert.") for new in renamed.values())
+    bare = not any(new.startswith(f"{family.model_type}.") for new in renamed.values())
     placed = {}
     for name, value in tensors.items():
-        place = _normalised(renamed[name], bare)
+        place = _normalised(renamed[name], bare, family)
         if place in placed:
             raise UserError(
                 f"{source}: holds two tensors for {place}, {placed[place][0]} and {name}: expected"
@@ -118,9 +104,9 @@ def _placed(tensors, renamed, source):
     return placed
 
 
-def _normalised(name, bare):
-    if bare and name.startswith(("embeddings.", "encoder.", "pooler.")):
-        name = "bert." + name
+def _normalised(name, bare, family):
+    if bare and name.startswith(_PARTS):
+        name = f"{family.model_type}.{name}"
     if name.endswith(".LayerNorm.gamma"):
         return name.removesuffix("gamma") + "weight"
     return name.removesuffix("beta") + "bias" if name.endswith(".LayerNorm.beta") else name
@@ -141,6 +127,16 @@ def _check_whole(tensors, source):
         )
 
 
+def _check_family(tensors, family, source):
+    for other in FAMILIES:
+        part = f".{other}.embeddings."
+        if other != family.model_type and any(part in f".{name}" for name in tensors):
+            raise UserError(
+                f"{source}: the tensors are those of a {other} model, config.json says"
+                f" {family.model_type}: give the folder the config.json that was saved with them"
+            )
+
+
 def _floats(name, value, source):
     if value.dtype.kind != "f":
         raise UserError(
@@ -150,22 +146,27 @@ def _floats(name, value, source):
     return np.asarray(value, np.float32)
 
 
-def _untied(tensors, tied):
-    """Why the masked-LM head would not compute with the word embeddings what it did; or None."""
-    head = any(name.startswith("cls.predictions.") for name in tensors)
-    if _DECODER in tensors and _TABLE in tensors:
-        if not np.array_equal(tensors[_DECODER], tensors[_TABLE]):
+def _other_head(tensors, tied, config, family):
+    """Why our masked-LM head would not compute what theirs did; or None."""
+    head = any(name.startswith(family.masked_lm) for name in tensors)
+    table = f"{family.model_type}.embeddings.word_embeddings.weight"
+    if family.decoder in tensors and table in tensors:
+        if not np.array_equal(tensors[family.decoder], tensors[table]):
             return "its decoder differs from the word embeddings"
     elif head and not tied:
         return "tie_word_embeddings is false and its decoder is missing"
-    if _DECODER_BIAS in tensors and not np.array_equal(tensors[_DECODER_BIAS], tensors[_BIAS]):
-        return "its decoder's bias differs from cls.predictions.bias"
+    for copy, theirs in family.same_tensors.items():
+        if copy in tensors and not np.array_equal(tensors[copy], tensors[theirs]):
+            return f"its decoder's bias differs from {theirs}"
+    if head and family.heads_act not in (None, config.hidden_act):
+        return f"its activation is {family.heads_act}, the model's {config.hidden_act}"
     return None
 
 
-def _reason(theirs):
-    if theirs == _DECODER:
+def _reason(theirs, family):
+    if theirs == family.decoder:
         return "tied to the word embeddings"
-    if theirs == _DECODER_BIAS:
-        return "copy of cls.predictions.bias"
-    return "no such variable in Google's BERT"
+    if theirs in family.same_tensors:
+        return f"copy of {family.same_tensors[theirs]}"
+    others = (what for start, what in family.others.items() if theirs.startswith(start))
+    return next(others, "no such variable in Google's BERT")

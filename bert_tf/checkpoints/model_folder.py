@@ -15,6 +15,7 @@ from bert_tf.checkpoints import (
     google,
     head,
     huggingface,
+    resolve,
     shapes,
     tensor_files,
     tf_models,
@@ -23,6 +24,9 @@ from bert_tf.checkpoints import (
 from bert_tf.checkpoints.forms import CHECKPOINT, CONFIG_FILE, TASK_FILE, VOCAB_FILE
 from bert_tf.config import BertConfig
 from bert_tf.errors import UserError
+
+_MARKS = (f"{CHECKPOINT}.index", *forms.HUGGINGFACE_WEIGHTS)  # files of a model
+POOLER = "bert/pooler/dense/kernel"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +42,7 @@ class LoadedModel:
       do_lower_case: what the folder records about its text, or None; the tokenizer's other settings
         are in `config.extra`.
       left: {name: reason} of what the files hold and the arrays do not.
-      path: the folder or checkpoint prefix as it was given, None for a model without.
+      path: the folder or checkpoint prefix, None for a model without.
       remarks: list of str, what else a report should say of how the files were read.
     """
 
@@ -57,8 +61,9 @@ def load_model(path, config_file=None, vocab_file=None):
     """Reads a model, recognising its kind.
 
     Args:
-      path: a model folder, Google's downloaded folder, a Hugging Face folder, or the prefix of a
-        Google or tf-models-official checkpoint.
+      path: a model folder, Google's downloaded folder, a Hugging Face folder or the id of one in
+        the hub's cache, or the prefix of a Google or tf-models-official checkpoint; see
+        `resolve.find`.
       config_file: bert_config.json; None takes the one beside the checkpoint. A Hugging Face
         folder has its own.
       vocab_file: None takes the vocab.txt beside the checkpoint, if there is one.
@@ -70,7 +75,7 @@ def load_model(path, config_file=None, vocab_file=None):
       UserError: nothing recognised there (the message lists what was looked for), a file is
         missing, truncated or corrupt, the shapes differ, or a weight is not finite.
     """
-    path = pathlib.Path(path)
+    given, path = path, resolve.find(path)
     for file, flag in ((config_file, "bert_config_file"), (vocab_file, "vocab_file")):
         if file and not pathlib.Path(file).is_file():
             raise UserError(f"--{flag}={file}: no such file")
@@ -84,13 +89,15 @@ def load_model(path, config_file=None, vocab_file=None):
         folder, kind = path, "Hugging Face folder"
         config, arrays, left, remarks = huggingface.read_with_remarks(path)
     else:
-        prefix = _find_checkpoint(path)
+        prefix = _find_checkpoint(path, given)
         folder = pathlib.Path(prefix).parent
         kind, config, arrays, left, remarks = _read_checkpoint(prefix, folder, config_file)
         others = [name for name in forms.HUGGINGFACE_WEIGHTS if (folder / name).exists()]
         left = {**left, **dict.fromkeys(others, f"not read beside {pathlib.Path(prefix).name}")}
         settings = tokenizer_files.read_settings(folder)  # the configuration's own win
         config = config.replace(extra={**settings, **config.extra})
+    if path != pathlib.Path(given):
+        remarks = [*remarks, f"read in {path}"]
     finite.check(arrays, path)
     task = _read_task(folder)
     recorded = (task or {}).get("do_lower_case", config.extra.get("do_lower_case"))
@@ -98,7 +105,7 @@ def load_model(path, config_file=None, vocab_file=None):
     return LoadedModel(
         config=config,
         arrays=arrays,
-        source=f"{path} ({kind})",
+        source=f"{given} ({kind})",
         vocab_file=os.fspath(vocab_file or beside) if vocab_file or beside.is_file() else None,
         task=task,
         do_lower_case=recorded if isinstance(recorded, bool) else None,
@@ -161,11 +168,10 @@ def write_description(folder, config, vocab_file=None, task=None):
 
 def require_pooler(model):
     """Raises UserError if a `LoadedModel` cannot be used as a classifier for want of its pooler."""
-    name = "bert/pooler/dense/kernel"
-    if "output_weights" in model.arrays and name not in model.arrays:
+    if "output_weights" in model.arrays and POOLER not in model.arrays:
         raise UserError(
-            f"{model.source}: holds no pooler ({name}), through which its classifier sees the text:"
-            " give a fine-tuned model with its pooler, or train it"
+            f"{model.source}: holds no pooler ({POOLER}), through which its classifier sees the"
+            " text: give a fine-tuned model with its pooler, or train it"
         )
 
 
@@ -176,7 +182,7 @@ def is_huggingface(folder):
     return (folder / "config.json").exists() or tensor_files.has_weights(folder)
 
 
-def _find_checkpoint(path):
+def _find_checkpoint(path, given):
     try:
         return bundle.find_prefix(path)
     except UserError as e:
@@ -185,7 +191,14 @@ def _find_checkpoint(path):
         raise UserError(
             f"{e}; looked for {CHECKPOINT}.index and .data-*, a file named checkpoint, and"
             " config.json with model.safetensors, pytorch_model.bin or tf_model.h5"
+            f"{_below(path)}{resolve.hint(given)}"
         ) from e
+
+
+def _below(folder):
+    """What to say of models in a folder's folders, such as an unpacked archive has."""
+    found = [f.parent.name for f in sorted(folder.glob("*/*")) if f.name in _MARKS]
+    return f"; there is a model in its folder {found[0]}: give that" if found else ""
 
 
 def _refuse_adapter(path):

@@ -3,6 +3,8 @@
 # What optimizers and training loops leave in a checkpoint: nothing that a model needs.
 TRAINING_LEAVES = ("adam_m", "adam_v", "Adam", "Adam_1", "Momentum")
 TRAINING_NAMES = ("global_step", "beta1_power", "beta2_power")
+PROJECTION = "bert/embeddings_project"
+"""Scope of the dense layer from narrow embeddings to the hidden states, as ELECTRA names it."""
 
 
 def is_training_state(name, others=()):
@@ -44,13 +46,17 @@ def encoder_shapes(config):
     Args:
       config: `BertConfig`; its `pruned_layers_dim` is not looked at.
     """
-    hidden = config.hidden_size
+    hidden, narrow = config.hidden_size, config.embedding_width
     shapes = {
-        "bert/embeddings/word_embeddings": (config.vocab_size, hidden),
-        "bert/embeddings/token_type_embeddings": (config.type_vocab_size, hidden),
-        "bert/embeddings/position_embeddings": (config.max_position_embeddings, hidden),
+        "bert/embeddings/word_embeddings": (config.vocab_size, narrow),
+        "bert/embeddings/token_type_embeddings": (config.type_vocab_size, narrow),
+        "bert/embeddings/position_embeddings": (config.max_position_embeddings, narrow),
     }
-    norms = ["bert/embeddings/LayerNorm"]
+    if not config.type_vocab_size:
+        del shapes["bert/embeddings/token_type_embeddings"]
+    for leaf in ("gamma", "beta"):
+        shapes[f"bert/embeddings/LayerNorm/{leaf}"] = (narrow,)
+    norms = []
     for i in range(config.num_hidden_layers):
         layer = f"bert/encoder/layer_{i}"
         norms += [f"{layer}/attention/output/LayerNorm", f"{layer}/output/LayerNorm"]
@@ -58,10 +64,12 @@ def encoder_shapes(config):
         norms.append("bert/encoder/LayerNorm")
     for scope in norms:
         shapes[f"{scope}/gamma"] = shapes[f"{scope}/beta"] = (hidden,)
-    dense = {**dense_scopes(config), "bert/pooler/dense": (hidden, hidden)}
-    for scope, (d_in, d_out) in dense.items():
+    scopes, dense = dense_scopes(config), {"bert/pooler/dense": (hidden, hidden)}
+    if config.projects_embeddings:
+        dense[PROJECTION] = (narrow, hidden)
+    for scope, (d_in, d_out) in {**scopes, **dense}.items():
         shapes[f"{scope}/kernel"] = (d_in, d_out)
-        if config.use_bias or scope.startswith("bert/pooler/"):
+        if config.use_bias or scope in dense:
             shapes[f"{scope}/bias"] = (d_out,)
     return shapes
 
@@ -72,15 +80,15 @@ def head_shapes(config):
     Args:
       config: `BertConfig`.
     """
-    hidden = config.hidden_size
+    hidden, narrow = config.hidden_size, config.embedding_width
     transform = "cls/predictions/transform"
     return {
         "output_weights": (None, hidden),
         "output_bias": (None,),
-        f"{transform}/dense/kernel": (hidden, hidden),
-        f"{transform}/dense/bias": (hidden,),
-        f"{transform}/LayerNorm/gamma": (hidden,),
-        f"{transform}/LayerNorm/beta": (hidden,),
+        f"{transform}/dense/kernel": (hidden, narrow),
+        f"{transform}/dense/bias": (narrow,),
+        f"{transform}/LayerNorm/gamma": (narrow,),
+        f"{transform}/LayerNorm/beta": (narrow,),
         "cls/predictions/output_bias": (config.vocab_size,),
         "cls/seq_relationship/output_weights": (2, hidden),
         "cls/seq_relationship/output_bias": (2,),

@@ -3,23 +3,53 @@
 import dataclasses
 
 from bert_tf.errors import UserError
-from bert_tf.options import option
+from bert_tf.options import option, refuse_if
 
 GROUP = "Model"
 
 
+def model_flag(group=GROUP, name="model_dir"):
+    """The field `model` of a program whose flag `name` it is another spelling of."""
+    return option(
+        None,
+        "Model to start from: a model folder, a Hugging Face folder, the id of a model in the"
+        " cache of Hugging Face's hub (sentence-transformers/all-MiniLM-L6-v2), Google's unpacked"
+        f" download, or the prefix of a checkpoint. Nothing is downloaded. --{name} is the same.",
+        group,
+    )
+
+
+def one_spelling(options, name="model_dir"):
+    """Makes `--model` of `options` what the flag `name` is: to be called in `__post_init__`.
+
+    Raises:
+      UserError: both are given.
+    """
+    if options.model is None:
+        return
+    other = getattr(options, name)
+    refuse_if(bool(other), f"--model and --{name} are the same: give one of them")
+    setattr(options, name, options.model)
+    options.model = None
+    options.given = options.given - {"model"} | {name}
+
+
 @dataclasses.dataclass(kw_only=True)
 class ModelFiles:
-    """A model folder, or its files one by one; a program adds the flag of the checkpoint."""
+    """A model, or its files one by one; a program adds the flag of the checkpoint."""
 
+    model: str | None = model_flag()
     model_dir: str | None = option(
         None,
-        "Model folder to start from: shorthand for the next three flags. Any format that"
+        "Another spelling of --model: shorthand for the next three flags. Any format that"
         " convert_checkpoint.py reads will do.",
         GROUP,
     )
     bert_config_file: str | None = option(None, "bert_config.json of the model.", GROUP)
     vocab_file: str | None = option(None, "vocab.txt that the model was trained on.", GROUP)
+
+    def __post_init__(self):
+        one_spelling(self)
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -6,18 +6,19 @@ from bert_tf.errors import UserError
 
 # The one variable that every BERT has once, under the names of each kind of file.
 _ANCHORS = {
-    "/": re.compile(r"((?:.*?/)??)(?:bert/)?embeddings/word_embeddings"),
-    ".": re.compile(r"((?:.*?\.)??)(?:bert\.)?embeddings\.word_embeddings\.weight"),
+    "/": r"((?:.*?/)??)(?:{}/)?embeddings/word_embeddings",
+    ".": r"((?:.*?\.)??)(?:{}\.)?embeddings\.word_embeddings\.weight",
 }
 
 
-def without_prefix(names, separator, source):
+def without_prefix(names, separator, source, model="bert"):
     """Finds what stands before the names of the model's variables and takes it away.
 
     Args:
       names: iterable of str; training state left out.
       separator: `/` for Google's names, `.` for PyTorch's.
       source: what to call the file in errors.
+      model: the scope of the encoder, which stays.
 
     Returns:
       ({name: name without the prefix}, list of remarks for a report: one or none).
@@ -26,7 +27,8 @@ def without_prefix(names, separator, source):
       UserError: there are several models under different prefixes, or two names become one.
     """
     names = list(names)
-    matches = [_ANCHORS[separator].fullmatch(name) for name in names]
+    anchor = re.compile(_ANCHORS[separator].format(model))
+    matches = [anchor.fullmatch(name) for name in names]
     prefixes = sorted({match.group(1) for match in matches if match})
     if not prefixes or "" in prefixes:
         return {name: name for name in names}, []

@@ -169,3 +169,17 @@ def with_biases(config, arrays):
         for scope, (_, d_out) in names.dense_scopes(config).items()
     }
     return config.replace(use_bias=True), {**zeros, **arrays}
+
+
+def with_token_types(config, arrays):
+    """Returns (config, arrays) of the same model for programs that know none without token types.
+
+    Args:
+      config: `BertConfig`.
+      arrays: {Google name: array}; where there is no table, one of two rows of zeros is added.
+    """
+    if config.type_vocab_size:
+        return config, arrays
+    table = np.zeros([2, config.embedding_width], np.float32)
+    types = {"bert/embeddings/token_type_embeddings": table}
+    return config.replace(type_vocab_size=2), {**types, **arrays}

@@ -19,10 +19,14 @@ def has_weights(folder):
     return any((folder / f).exists() for w in _WHOLE for f in (w, f"{w}.index.json"))
 
 
-def read(folder):
+def read(folder, model="bert"):
     """Returns {PyTorch's tensor name: array} of a folder's weight file or shards.
 
     Halves become float32; what TensorFlow classes have saved is renamed and transposed.
+
+    Args:
+      folder: where they are.
+      model: the scope of the encoder, for names of TensorFlow classes.
 
     Raises:
       UserError: no weight file, a missing, truncated or damaged one, one without tensors, or a .bin
@@ -35,7 +39,7 @@ def read(folder):
             path = path if path.exists() else index
             tensors = _read_one(path) if path.name == whole else _read_shards(index)
             if tensorflow_names.is_tensorflow(tensors):
-                return tensorflow_names.to_pytorch(tensors, path)
+                return tensorflow_names.to_pytorch(tensors, path, model)
             return tensors
     found = sorted(f.name for f in folder.iterdir()) if folder.is_dir() else []
     raise UserError(

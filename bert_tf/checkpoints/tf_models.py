@@ -7,6 +7,7 @@ Its encoders keep attention kernels as [hidden, heads, head size] (queries, keys
 import numpy as np
 
 from bert_tf.checkpoints import bundle, finite, object_graph, shapes
+from bert_tf.checkpoints.names import PROJECTION
 from bert_tf.config import BertConfig
 from bert_tf.errors import UserError
 from bert_tf.packages import require_tf_models
@@ -28,6 +29,7 @@ _LAYER = {
     "_output_dense": "output/dense",
     "_output_layer_norm": "output/LayerNorm",
 }
+_POOLER = "bert/pooler/dense/kernel"
 _MASKED_LM = {
     "dense/kernel": "transform/dense/kernel",
     "dense/bias": "transform/dense/bias",
@@ -116,14 +118,14 @@ def _encoder_parts(graph):
 def _encoder_places(graph):
     """Returns ({Google name: node}, number of heads) of the one encoder in the graph."""
     parts, layers = _encoder_parts(graph)
-    if "_embedding_projection" in parts:
-        raise UserError(f"{graph.prefix}: the encoder's embeddings are narrower than its layers")
     places = {}
     for path, name in _EMBEDDINGS.items():
         attribute, leaf = path.split("/")
         places[f"bert/embeddings/{name}"] = graph.follow(parts[attribute], leaf)
-    for leaf in ("kernel", "bias"):
-        places[f"bert/pooler/dense/{leaf}"] = graph.follow(parts["_pooler_layer"], leaf)
+    dense = {"bert/pooler/dense": "_pooler_layer", PROJECTION: "_embedding_projection"}
+    for scope, attribute in dense.items():
+        for leaf in ("kernel", "bias") if attribute in parts else ():
+            places[f"{scope}/{leaf}"] = graph.follow(parts[attribute], leaf)
     for i, layer in enumerate(layers):
         for path, name in _LAYER.items():
             for leaf in ("gamma", "beta") if name.endswith("LayerNorm") else ("kernel", "bias"):
@@ -205,9 +207,11 @@ def _as_google(name, array):
 def _inferred_config(arrays, heads):
     """The configuration that the shapes and the attention kernels' head count tell."""
     embeddings = "bert/embeddings"
+    width, hidden = arrays[f"{embeddings}/word_embeddings"].shape[1], arrays[_POOLER].shape[0]
     return BertConfig(
         vocab_size=len(arrays[f"{embeddings}/word_embeddings"]),
-        hidden_size=int(arrays[f"{embeddings}/word_embeddings"].shape[1]),
+        hidden_size=int(hidden),
+        embedding_size=int(width) if width != hidden else None,
         num_hidden_layers=sum(n.endswith("/intermediate/dense/bias") for n in arrays),
         num_attention_heads=int(heads),
         intermediate_size=len(arrays["bert/encoder/layer_0/intermediate/dense/bias"]),
@@ -242,14 +246,20 @@ def write(prefix, config, arrays):
     shapes.check_square(config, "a tf-models-official checkpoint")
     shapes.check_shapes(config, arrays, prefix)
     finite.check(arrays, prefix)
-    if "bert/pooler/dense/kernel" not in arrays:
+    if _POOLER not in arrays:
         raise UserError(
             f"{prefix}: the model has no pooler, which tf-models-official's encoders always have"
+        )
+    if config.pooler_act != "tanh":
+        raise UserError(
+            f"{prefix}: the activation of the model's pooler is {config.pooler_act} (pooler_act of"
+            " its configuration), that of tf-models-official's encoders tanh: write a model folder"
+            " or a Hugging Face folder"
         )
     require_tf_models(f"{prefix}: writing a tf-models-official checkpoint")
     from bert_tf.checkpoints import tf_models_objects
 
-    config, arrays = shapes.with_biases(config, arrays)
+    config, arrays = shapes.with_token_types(*shapes.with_biases(config, arrays))
     objects, placed = tf_models_objects.build(config, arrays)
     with bundle.atomic_prefix(prefix) as temporary:
         tf.train.Checkpoint(**objects).write(temporary)

@@ -62,6 +62,7 @@ def build_encoder(config):
         hidden_size=config.hidden_size,
         num_layers=config.num_hidden_layers,
         num_attention_heads=config.num_attention_heads,
+        embedding_width=config.embedding_width,
         max_sequence_length=config.max_position_embeddings,
         type_vocab_size=config.type_vocab_size,
         inner_dim=config.intermediate_size,
@@ -79,9 +80,11 @@ def encoder_variables(encoder):
 
     The variables keep the library's shapes: attention kernels are three-dimensional.
     """
-    tables, norm = keras_internals.embeddings_of_official_encoder(encoder)
+    tables, norm, projection = keras_internals.embeddings_of_official_encoder(encoder)
     places = {f"bert/embeddings/{name}": [table] for name, table in tables.items()}
     places.update(_norm("bert/embeddings/LayerNorm", norm))
+    if projection is not None:
+        places.update(_dense(names.PROJECTION, projection))
     for i, layer in enumerate(encoder.transformer_layers):
         for name, part in keras_internals.parts_of_official_layer(layer).items():
             variables = _norm if name.endswith("LayerNorm") else _dense

@@ -16,6 +16,7 @@ from bert_tf.dynabert.report import Report, Row
 from bert_tf.dynabert.sample_loss import SampleLoss
 from bert_tf.dynabert.search import Objective, Space
 from bert_tf.errors import UserError
+from bert_tf.options import command_line
 from bert_tf.training import results, sources
 
 REPORT, TABLE, PICTURE = "subnetworks.json", "subnetworks.csv", "subnetworks.png"
@@ -202,6 +203,8 @@ def _circumstances(options, elastic, shape):
         "task": elastic.task.name,
         "rows": {split: len(store) for split, store in elastic.dev.items()},
         "rows_digest": {split: store.fingerprint for split, store in elastic.dev.items()},
+        "command": command_line("choose_subnetwork.py", options, vars(options), options.given),
+        "options": options.row_flags,
         "model": elastic.source.path,
         "model_digest": sources.digest(elastic.source.arrays),
         "environment": results.environment("float32"),

@@ -1,257 +1,40 @@
-"""A run of classification before its first step: options checked, files read, model compiled."""
+"""A run of classification: its rows, its model, and what is written of its answers."""
 
-import dataclasses
-import datetime
-import functools
-import pathlib
-import time
-
-from absl import logging
-
-from bert_tf import files
-from bert_tf.checkpoints import head_matching
-from bert_tf.checkpoints.model_folder import (
-    LoadedModel,
-    load_model,
-    require_pooler,
-    save_model_folder,
-)
-from bert_tf.checkpoints.model_tokenizer import check_same_tokenizer
-from bert_tf.checkpoints.report import assign_arrays
-from bert_tf.classification.model import SequenceClassifier, build_classifier
+from bert_tf.checkpoints.model_folder import require_pooler
+from bert_tf.classification import evaluation
+from bert_tf.classification.model import build_classifier
 from bert_tf.data import inputs
-from bert_tf.errors import UserError
-from bert_tf.training import distribution, sources
-from bert_tf.training.lever import Run, make_levers
-from bert_tf.training.optimization import make_optimizer
-from bert_tf.training.schedules import make_schedule, stepped_boundaries
-from bert_tf.training.summaries import Summaries
+from bert_tf.finetuning.job import Job
 
 
-@dataclasses.dataclass
-class Job:
-    """Everything a run is made of, once its options are checked and its files read.
+class ClassificationJob(Job):
+    """A run of run_classifier.py."""
 
-    `initial` is the model to start from, its head in the order of the task's labels or left out;
-    `source` is what the levers made of it.
-    """
+    program = "run_classifier.py"
 
-    options: object
-    output_dir: pathlib.Path
-    strategy: object
-    initial: LoadedModel
-    source: LoadedModel
-    data: inputs.Inputs
-    levers: tuple = ()
-    model: SequenceClassifier | None = None
-    seconds: dict = dataclasses.field(default_factory=dict)
+    task_of = staticmethod(inputs.task_of)
+    read = staticmethod(inputs.build)
+    check_source = staticmethod(require_pooler)
 
-    @property
-    def chief(self):
-        """Whether this process writes the files."""
-        return distribution.is_chief(self.strategy)
+    def new_model(self, source):
+        return build_classifier(source.config, source.arrays, self.task, self.options.seed)
 
-    @property
-    def task(self):
-        """The `Task` of the data."""
-        return self.data.task
+    def eval_spec(self, stores, batch_size, pad_to=None):
+        return evaluation.EvalSpec(self.task, stores, batch_size, self.views, pad_to)
 
+    def predict(self, view):
+        """Writes `test_results.tsv` and `test_results_labels.tsv`, see `write_predictions`."""
+        data, batch_size = self.data, self.options.predict_batch_size
+        evaluator = evaluation.Evaluator(self.model, batch_size, data.pad_to, forward=view)
+        outputs = {split: evaluator.logits(store) for split, store in data.test.items()}
+        if self.chief:
+            evaluation.remove_predictions(self.output_dir)
+            for index, (split, logits) in enumerate(outputs.items()):
+                numbers = data.test_rows.get(split)
+                evaluation.write_predictions(
+                    self.output_dir, logits, self.task, split, index == 0, numbers
+                )
+        return evaluator.seconds
 
-def start(options):
-    """Returns (strategy, output_dir): options checked, this process prepared, the folder made."""
-    options.check()
-    strategy = distribution.start(options)
-    output_dir = pathlib.Path(options.output_dir)
-    if options.timestamped_output_dir:
-        now = distribution.value_of_chief(strategy, int(time.time()))  # one folder for all workers
-        output_dir /= datetime.datetime.fromtimestamp(now).strftime("%Y-%m-%d-%H:%M:%S")
-    return strategy, files.make_output_dir(output_dir)
-
-
-def prepare(options, strategy, output_dir):
-    """Returns the `Job`: model and data read; only the features are written."""
-    sources.check_output_dir(options, output_dir)
-    source = sources.load(options, output_dir)
-    levers = make_levers(options, source)
-    task = inputs.task_of(options, source)
-    initial = _with_head(options, source, task)
-
-    def build(chief):
-        return inputs.build(options, source, task, output_dir, write=chief)
-
-    # The other workers of a cluster find the chief's features ready.
-    data = distribution.chief_first(strategy, build)
-    changed = initial
-    for lever in levers:
-        changed = lever.source(changed)
-    return Job(options, output_dir, strategy, initial, changed, data, levers)
-
-
-def _with_head(options, source, task):
-    """The model to start from with its head as the task has it; without training it needs one."""
-    # The numbers of a model are what its user asks for; those of new rows may be anything.
-    initial = head_matching.matched(source, task, numbers_agree=not options.do_train)
-    if not options.do_train:
-        head_matching.require(
-            initial, task, f"give a model fine-tuned on task {task.name}, or --do_train"
-        )
-        require_pooler(initial)
-    elif reason := initial.left.get("output_weights"):
-        logging.warning("%s: its classifier is %s: a new one is trained", source.source, reason)
-    return initial
-
-
-def build_model(job):
-    """Creates the job's model in the strategy's scope, with the initial weights."""
-    with distribution.scope(job.strategy):
-        job.model = _classifier(job, job.source)
-        if job.initial.arrays is not None:
-            logging.info("\n%s", _assign(job.model, job.source).table())
-
-
-def _classifier(job, source):
-    """A `SequenceClassifier` for the run's task of the shape of `source`, its weights random."""
-    return build_classifier(source.config, source.arrays, job.task, job.options.seed)
-
-
-def _assign(model, source):
-    """Gives the model the weights of `source`; returns the `LoadReport`."""
-    return assign_arrays(
-        model.model_weights, source.arrays, source.source, left=source.left, remarks=source.remarks
-    )
-
-
-def _load_other(job, folder, flag):
-    """Returns (classifier of the job's task with the weights of a model folder, their digest).
-
-    Args:
-      job: `Job`.
-      folder: of a model fine-tuned on the same task; None for the model that the job starts from.
-      flag: that names it.
-
-    Raises:
-      UserError: it does not read the job's examples, or has no head for its task.
-    """
-    advice = f"give a --{flag} that was fine-tuned on task {job.task.name}"
-    if folder is None:
-        source, digest = job.initial, sources.digest(job.initial.arrays)
-    else:
-        source, digest = _read_other(job, folder, flag)
-    head_matching.require(source, job.task, advice)
-    model = _classifier(job, source)
-    _assign(model, source)
-    return model, digest
-
-
-def _read_other(job, folder, flag):
-    """(`LoadedModel` of the folder, its head as the job's task has it, digest of its arrays)."""
-    source = load_model(folder)
-    if source.config.vocab_size != job.source.config.vocab_size:
-        raise UserError(
-            f"--{flag}: {source.source} has a vocabulary of {source.config.vocab_size},"
-            f" the student's has {job.source.config.vocab_size}"
-        )
-    for key in ("max_position_embeddings", "type_vocab_size"):
-        theirs, needed = getattr(source.config, key), _needed(job)[key]
-        if theirs < needed:
-            raise UserError(
-                f"--{flag}: {source.source} has {key} {theirs}, the run's examples need"
-                f" {needed}: give another teacher"
-                + (", or a smaller --max_seq_length" if key.startswith("max") else "")
-            )
-    require_pooler(source)
-    check_same_tokenizer(source, job.source, job.data.do_lower_case)
-    return head_matching.matched(source, job.task), sources.digest(source.arrays)
-
-
-def _needed(job):
-    """What the training examples need of a model's tables."""
-    store = job.data.train
-    pairs = bool((store.first_lengths < store.lengths).any())
-    longest = job.data.pad_to or int(store.lengths.max())
-    return {"max_position_embeddings": longest, "type_vocab_size": 1 + pairs}
-
-
-def begin_levers(job, progress, started, now):
-    """Tells the levers of the run that begins; returns the chief's `Summaries`, else None.
-
-    Args:
-      job: `Job`.
-      progress, started, now: see `Run`.
-    """
-    summaries = Summaries(job.output_dir) if job.chief else None
-    run = Run(
-        options=job.options,
-        source=job.source,
-        model=job.model,
-        progress=progress,
-        started=started,
-        now=now,
-        store=job.data.train,
-        dev=job.data.dev,
-        output_dir=job.output_dir,
-        strategy=job.strategy,
-        chief=job.chief,
-        summaries=summaries,
-        load_other=functools.partial(_load_other, job),
-        save_model=functools.partial(save_model, job),
-    )
-    with distribution.scope(job.strategy):
-        for lever in job.levers:
-            lever.begin(run)
-    return summaries
-
-
-def save_model(job, folder, config=None, arrays=None):
-    """Writes the job's model as a model folder that every program here reads.
-
-    Args:
-      job: `Job`.
-      folder: where it goes.
-      config, arrays: of another model of the job's task to write in its place.
-    """
-    task = {
-        **job.task.to_json(),
-        "max_seq_length": job.data.max_seq_length,
-        "truncation": job.data.truncation,
-        "do_lower_case": job.data.do_lower_case,
-        "global_step": int(job.model.global_step.numpy()),
-    }
-    arrays = job.model.arrays() if arrays is None else arrays
-    save_model_folder(folder, config or job.source.config, arrays, job.source.vocab_file, task)
-
-
-def compile_model(job, progress):
-    """Compiles the job's model for a training whose length `progress` tells, see `Run`."""
-    options = job.options
-    with distribution.scope(job.strategy):
-        schedule = make_schedule(
-            options.lr_schedule,
-            learning_rate=options.learning_rate,
-            total_steps=progress.total,
-            warmup_steps=int(progress.total * _warmup_proportion(options)),
-            boundaries=stepped_boundaries(progress.total),
-        )
-        optimizer = make_optimizer(
-            options.optimizer,
-            progress.learning_rate(schedule),
-            weight_decay=options.weight_decay,
-            bias_correction=options.adam_bias_correction,
-            precision=options.precision,
-        )
-        job.model.compile(
-            optimizer=optimizer,
-            clip_norm=options.clip_norm or None,
-            accumulation_steps=options.gradient_accumulation_steps,
-            levers=job.levers,
-            train_weights=options.learning_rate > 0,
-            regularization_scale=options.regularization_scale,
-            jit_compile=options.xla,
-            steps_per_execution=options.steps_per_execution,
-        )
-
-
-def _warmup_proportion(options):
-    if options.lr_schedule == "stepped" and "warmup_proportion" not in options.given:
-        return 0.0
-    return options.warmup_proportion
+    def described(self):
+        return {**super().described(), "truncation": self.data.truncation}

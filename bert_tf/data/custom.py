@@ -52,7 +52,7 @@ class CustomTask(Task):
         self.check_split(split)
         spec = self.layout(split)
         label, ids = self._label_and_ids(split)
-        table = _read(spec.file, (self.text_column, self.text_pair_column), label, ids)
+        table = read_columns(spec.file, (self.text_column, self.text_pair_column), label, ids)
         if table.header is None:
             column = _columns_of(table)
             table = check_first_row(
@@ -134,17 +134,18 @@ def custom_task(
     elif labels is None:
         labels = _discover_labels(train_file, columns)
     else:
-        labels = _check_labels([str(label).strip() for label in labels])
+        labels = check_labels([str(label).strip() for label in labels])
     return CustomTask(
         "custom",
         labels,
-        _metrics(labels),
+        metrics_of(labels),
         files=(("train", train_file), ("dev", dev_file), ("test", test_file)),
         **dict(zip(COLUMNS, columns, strict=True)),
     )
 
 
-def _metrics(labels):
+def metrics_of(labels):
+    """Returns the names of the metrics of a task with these labels, None for a regression."""
     if labels is None:
         return ("pearson", "spearman")
     return ("accuracy", "f1", "precision", "recall")
@@ -156,10 +157,19 @@ def _columns_of(table):
     return lambda column: column if named or column is None else int(column)
 
 
-def _read(path, texts, label=None, ids=None):
-    """The table in `path`; rows that do not fit its header or first row are an error here."""
+def read_columns(path, texts, label=None, ids=None, numbered=None):
+    """Returns the `Table` of a file, whose rows must fit its header or first row.
+
+    Args:
+      path: the file.
+      texts, label, ids: columns that are needed, as flags name them.
+      numbered: whether these are positions; None decides by their names.
+
+    Raises:
+      UserError: the file cannot be read, lacks a column, or a row has others than the header.
+    """
     columns = [column for column in (*texts, label, ids) if column is not None]
-    numbered = columns[0].isdecimal()
+    numbered = columns[0].isdecimal() if numbered is None else numbered
     table = read_table(path, header=not numbered, keys=columns)
     if label is not None:
         table = table.without_empty_rows()
@@ -190,11 +200,12 @@ def _discover_labels(train_file, columns):
     label = columns[2]
     if label is None:
         raise UserError("--label_column is required: the column with the label")
-    table = _read(train_file, columns[:2], label)
+    table = read_columns(train_file, columns[:2], label)
     return class_labels.discover(table, _columns_of(table)(label))
 
 
-def _check_labels(labels):
+def check_labels(labels):
+    """Returns the names (list of str) of classes as a tuple; they must be different ones."""
     if len(set(labels)) != len(labels) or len(labels) < 2 or not all(labels):
         raise UserError(
             f"--labels={','.join(labels)}: expected two or more different labels, none of them"

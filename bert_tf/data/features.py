@@ -14,7 +14,6 @@ from bert_tf import files, locks
 from bert_tf.errors import UserError
 
 _FORMAT = 1
-_ARRAYS = ("ids", "offsets", "first_lengths", "labels")
 _DAMAGE = (OSError, EOFError, ValueError, KeyError)  # what `_load` raises for a damaged store
 
 
@@ -30,8 +29,11 @@ class FeatureStore:
 
     Attributes:
       lengths: int32 [n] tokens of each example.
+      label_shape: static shape of a batch's labels.
       (and the arguments)
     """
+
+    label_shape = (None,)
 
     def __init__(self, ids, offsets, first_lengths, labels, fingerprint):
         self.ids = ids
@@ -85,7 +87,11 @@ class FeatureStore:
             "input_mask": mask.astype(np.int32),
             "input_type_ids": types.astype(np.int32),
         }
-        return inputs, None if self.labels is None else self.labels[example_ids]
+        return inputs, self.batch_labels(example_ids, mask)
+
+    def batch_labels(self, example_ids, mask):
+        """Returns the labels of a batch, or None; `mask` (bool [b, t]) is of its real tokens."""
+        return None if self.labels is None else self.labels[example_ids]
 
     def taken(self, example_ids):
         """Returns the `FeatureStore` of some examples, in their order; the arrays are copies.
@@ -132,21 +138,34 @@ def build_features(examples, tokenizer, max_seq_length, cache_dir=None, truncati
         # Stores older than the choice are cut at the head.
         *(() if truncation == "head" else (truncation,)),
     )
+    return stored(key, cache_dir, lambda: _encode(examples, tokenizer, max_seq_length, truncation))
+
+
+def stored(key, cache_dir, encode, kind=FeatureStore):
+    """Returns the store named `key`, from `cache_dir` if it was built before.
+
+    Args:
+      key: hex digest of all that the features are made of, see `fingerprint`.
+      cache_dir: folder of stores; None keeps the features in memory.
+      encode: callable () -> {argument of `kind`: array, or None for none}, which builds them.
+      kind: `FeatureStore` or a subclass.
+
+    Raises:
+      UserError: cache_dir cannot be written, or what `encode` raises.
+    """
     if cache_dir is None:
-        arrays = _encode(examples, tokenizer, max_seq_length, truncation)
-        return FeatureStore(**arrays, fingerprint=key)
+        return kind(**encode(), fingerprint=key)
     folder = pathlib.Path(cache_dir) / key[:24]
     if folder.is_dir():
         try:
-            return FeatureStore(**_load(folder), fingerprint=key)
+            return kind(**_load(folder), fingerprint=key)
         except _DAMAGE as e:
             # One at a time: what another process has built again since must not be removed.
             with locks.hold(folder.with_name(f".{folder.name}.lock"), wait=True):
                 arrays = _load_or_remove(folder, e)
             if arrays:
-                return FeatureStore(**arrays, fingerprint=key)
-    arrays = _encode(examples, tokenizer, max_seq_length, truncation)
-    return FeatureStore(**_save(folder, arrays), fingerprint=key)
+                return kind(**arrays, fingerprint=key)
+    return kind(**_save(folder, encode()), fingerprint=key)
 
 
 def fingerprint(*parts):
@@ -187,10 +206,10 @@ def _save(folder, arrays):
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = pathlib.Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         checksums = {}
-        for name in _ARRAYS:
-            if arrays[name] is not None:
-                np.save(temporary / f"{name}.npy", arrays[name])
-                checksums[name] = zlib.crc32(np.ascontiguousarray(arrays[name]))
+        for name, array in arrays.items():
+            if array is not None:
+                np.save(temporary / f"{name}.npy", array)
+                checksums[name] = zlib.crc32(np.ascontiguousarray(array))
         files.write_json(temporary / "store.json", {"format": _FORMAT, "crc32": checksums})
         # Mapped before the renaming: what another process then does to the folder is no matter.
         mapped = _load(temporary)
@@ -223,7 +242,7 @@ def _load_or_remove(folder, fault):
 def _load(folder):
     """Maps the arrays of a store; raises one of _DAMAGE."""
     checksums = files.read_json(folder / "store.json", "feature store's index")["crc32"]
-    arrays = dict.fromkeys(_ARRAYS)
+    arrays = {"labels": None}
     for name, checksum in checksums.items():
         arrays[name] = files.map_array(folder / f"{name}.npy")
         if zlib.crc32(np.ascontiguousarray(arrays[name])) != checksum:

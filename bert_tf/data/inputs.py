@@ -1,17 +1,18 @@
 """Reads a run's files into feature stores: vocabulary, tokenizer, task, splits."""
 
 import dataclasses
+import functools
 import pathlib
 
 from absl import logging
 
-from bert_tf import files
-from bert_tf.checkpoints import head, head_matching
-from bert_tf.checkpoints.model_folder import TASK_FILE
+from bert_tf.checkpoints import head
 from bert_tf.checkpoints.model_tokenizer import tokenizer_of
-from bert_tf.data import augmented, class_labels, tfrecord
+from bert_tf.data import augmented, class_labels, records, tfrecord
 from bert_tf.data.features import build_features
 from bert_tf.data.options import CUSTOM
+from bert_tf.data.sources import choosing
+from bert_tf.data.sources.dataset_task import write_drawn
 from bert_tf.data.tasks import custom_task, get_task, task_from_json
 from bert_tf.errors import UserError
 from bert_tf.options import names_that_need
@@ -54,27 +55,20 @@ def build(options, source, task, output_dir, write=True):
       source: `LoadedModel` that will read the examples.
       task: its `task_of`.
       output_dir: folder of the run (`pathlib.Path`), for features and TFRecord files.
-      write: False leaves the TFRecord files that `options` ask for to another process.
+      write: False leaves the TFRecord files that `options` ask for, and the rows of a drawn dev
+        set, to another process.
 
     Raises:
       UserError: anything wrong with vocabulary, files or lengths.
     """
     saved = source.task or {}
     tokenizer = tokenizer_of(source, options.do_lower_case)
-    length = _as_fine_tuned("max_seq_length", options, saved)
-    if not isinstance(length, int):
-        raise UserError(
-            f"{source.source}: task.json: max_seq_length must be a whole number, found {length!r}:"
-            " correct it, or give --max_seq_length"
-        )
-    truncation = _as_fine_tuned("truncation", options, saved)
-    if length > source.config.max_position_embeddings:
-        raise UserError(
-            f"--max_seq_length={length}: the model's position table (max_position_embeddings in"
-            f" its configuration) has {source.config.max_position_embeddings} rows"
-        )
-    types = source.config.type_vocab_size
-    builder = _Builder(options, task, tokenizer, length, truncation, types, output_dir, write)
+    length = longest(options, source)
+    truncation = as_fine_tuned("truncation", options, saved)
+    if write:
+        write_drawn(task, output_dir)
+    pairs = source.config.reads_pairs
+    builder = _Builder(options, task, tokenizer, length, truncation, pairs, output_dir, write)
     train = builder.store("train", "train") if options.do_train else None
     if train is not None and train.labels is None:
         raise UserError("the training examples carry no labels")
@@ -92,7 +86,9 @@ def build(options, source, task, output_dir, write=True):
 class _Builder:
     """Turns splits into feature stores, from the task's files or from TFRecord files."""
 
-    def __init__(self, options, task, tokenizer, length, truncation, types, output_dir, write):
+    def __init__(
+        self, options, task, tokenizer, length, truncation, reads_pairs, output_dir, write
+    ):
         self.options = options
         self.task = task
         self.length = length
@@ -100,7 +96,7 @@ class _Builder:
         self.output_dir = output_dir
         self.feature_dir = pathlib.Path(options.feature_dir or output_dir / "features")
         self.tokenizer = tokenizer
-        self.types = types
+        self.reads_pairs = reads_pairs
         self.write_tfrecord = options.write_tfrecord and write
         self.test_rows = {}
 
@@ -110,7 +106,7 @@ class _Builder:
         record = f"{_RECORD_NAMES[kind]}{suffix}.tf_record"
         if self.options.tfrecord_dir:
             path = pathlib.Path(self.options.tfrecord_dir) / record
-            store = self._records(path)
+            store = records.read(path, self.task, len(self.tokenizer.vocab), self.length)
             # For its refusal of pairs.
             self._cut(bool((store.first_lengths < store.lengths).any()))
             return store
@@ -133,6 +129,11 @@ class _Builder:
         """As many of the training examples as are asked for, and their variants if they are."""
         options = self.options
         if options.data_aug:
+            if options.dataset and not options.augmented_file:
+                raise UserError(
+                    "--data_aug with --dataset: name the file that augment_data.py has written with"
+                    " --augmented_file"
+                )
             path, limit = options.augmented_file, options.max_train_examples
             return augmented.extended(self.task, examples, path, limit)
         return examples[: options.max_train_examples]
@@ -141,7 +142,7 @@ class _Builder:
         """The truncation of single texts, or the only one that pairs have."""
         if not pairs:
             return self.truncation
-        if self.types < 2:
+        if not self.reads_pairs:
             raise UserError(
                 f"task {self.task.name} has pairs of texts, and the model knows single texts only"
                 " (type_vocab_size 1 in its configuration): give a model with two token types"
@@ -153,26 +154,35 @@ class _Builder:
             )
         return "head"
 
-    def _records(self, path):
-        labels = self.task.labels
-        _check_positions(path.parent, self.task)
-        store = tfrecord.read_tfrecord(
-            path, regression=labels is None, num_labels=len(labels or ()) or None
+
+def longest(options, source):
+    """Returns the `max_seq_length` of a run, int.
+
+    Raises:
+      UserError: the `LoadedModel` records none that can be, or has fewer positions.
+    """
+    length = as_fine_tuned("max_seq_length", options, source.task or {})
+    if not isinstance(length, int):
+        raise UserError(
+            f"{source.source}: task.json: max_seq_length must be a whole number, found {length!r}:"
+            " correct it, or give --max_seq_length"
         )
-        for what, found, limit in (
-            ("token id", int(store.ids.max()), len(self.tokenizer.vocab) - 1),
-            ("example length", int(store.lengths.max()), self.length),
-        ):
-            if found > limit:
-                raise UserError(
-                    f"{path}: found {what} {found}, expected {limit} at most: the file was made"
-                    " with another vocabulary or --max_seq_length"
-                )
-        return store
+    if length > source.config.max_position_embeddings:
+        raise UserError(
+            f"--max_seq_length={length}: the model's position table (max_position_embeddings in"
+            f" its configuration) has {source.config.max_position_embeddings} rows"
+        )
+    return length
 
 
-def _as_fine_tuned(name, options, saved):
-    """The option `name`; without training it is as the model was fine-tuned, unless given."""
+def as_fine_tuned(name, options, saved):
+    """Returns the option `name`; without training as the model was fine-tuned, unless given.
+
+    Args:
+      name: of the option.
+      options: of the run.
+      saved: dict of task.json.
+    """
     value = getattr(options, name)
     if name in options.given or options.do_train:
         return value
@@ -188,6 +198,15 @@ def task_of(options, source):
       UserError: no such task, it lacks a flag or a file, or one of the flags does not belong to it.
     """
     saved = source.task or {}
+    is_own = not (options.task_name or (options.dataset and options.do_train))
+    if is_own and saved.get("head") is not None:
+        raise UserError(
+            f"{source.source}: was fine-tuned for {saved['head']}, not for sentences with one label"
+            " each: give it to the program that made it (run_tagger.py, run_squad.py), or name a"
+            " --task_name"
+        )
+    if options.dataset:
+        return _dataset_task(options, saved, source)
     name = options.task_name or saved.get("task_name")
     if not name or not isinstance(name, str):
         raise UserError("--task_name is required: the model folder records no task")
@@ -229,34 +248,48 @@ def _custom_task(options, saved, trained):
         given = getattr(options, name)
         arguments[name] = known.get(name) if given is None else given
     arguments |= {name: getattr(options, name) for name in ("train_file", "dev_file", "test_file")}
+    return _labelled(functools.partial(custom_task, **arguments), options, bool(known), trained)
+
+
+def _labelled(make, options, is_own, trained):
+    """The task with the labels that flags give, else the model's if they are the same.
+
+    Args:
+      make: function (labels=None, regression=False) -> `Task`.
+      options: `InputOptions`.
+      is_own: whether the model was fine-tuned on a custom task.
+      trained: its `head.Head`, or None.
+    """
     labels = options.labels.split(",") if options.labels else None
     if options.regression or labels is not None:
-        return custom_task(**arguments, labels=labels, regression=options.regression)
-    own = trained is not None and (bool(known) or not options.do_train)
+        return make(labels=labels, regression=options.regression)
+    own = trained is not None and (is_own or not options.do_train)
     if own and trained.regression and "regression" not in options.given:
-        return custom_task(**arguments, regression=True)
+        return make(regression=True)
     trained_labels = trained and trained.labels
     if trained_labels and not options.do_train:
-        return custom_task(**arguments, labels=trained_labels)
-    task = custom_task(**arguments)
+        return make(labels=trained_labels)
+    task = make()
     if trained_labels and set(trained_labels) == set(task.labels):
-        task = custom_task(**arguments, labels=trained_labels)  # the order of the trained head
+        task = make(labels=trained_labels)  # the order of the trained head
     return task
 
 
-def _check_positions(folder, task):
-    """Refuses TFRecord files of a run whose labels, by its task.json, had other positions."""
-    path = folder / TASK_FILE
-    if not path.exists():
-        return
-    saved = files.read_json(path, "task description")
-    labels = saved.get("labels")
-    written = head.of_task(saved, len(labels) if labels and isinstance(labels, list) else 1, path)
-    order, _ = head_matching.order_of(written, task)
-    if order is None or order != sorted(order):
-        found = "scores" if task.labels is None else f"labels {head.listed(task.labels)}"
-        raise UserError(
-            f"{path}: the label_ids of the TFRecord files beside it are those of {written.text()},"
-            f" and task {task.name} has {found}: name the task and the --labels they were written"
-            " with"
-        )
+def _dataset_task(options, saved, source):
+    """The task of --dataset: with labels and metrics of a known task if one is named."""
+    make = choosing.maker(options, saved)
+    name = options.task_name or (None if options.do_train else saved.get("task_name")) or "custom"
+    if isinstance(name, str) and name.lower() == "custom":
+        is_own = saved.get("task_name") == "custom"
+        return _labelled(make, options, is_own, head.describe(source))
+    for flag in ("labels", "regression"):
+        if flag in options.given:
+            raise UserError(f"--{flag} has no effect on task {name}, which has its own")
+    if options.task_name:
+        known = get_task(name, language=options.xnli_language)
+    else:
+        known = task_from_json(saved)
+    made = make(labels=known.labels, regression=known.labels is None)
+    return dataclasses.replace(
+        made, name=known.name, metrics=known.metrics, score_range=known.score_range
+    )

@@ -2,12 +2,16 @@
 
 import dataclasses
 
+from bert_tf.data.sources.spec import parse_dataset, parse_split, parse_splits
 from bert_tf.options import (
     DO_EVAL,
     DO_PREDICT,
     DO_TRAIN,
+    SEED,
     Needs,
     at_least,
+    between,
+    check_table,
     option,
     useless_with,
 )
@@ -16,8 +20,11 @@ GROUP = "Task and data"
 CUSTOM_GROUP = "Your own files (with task_name=custom)"
 
 CUSTOM = Needs(
-    "--task_name=custom", lambda options: (options.task_name or "custom").lower() == "custom"
+    "--task_name=custom",
+    lambda options: options.dataset or (options.task_name or "custom").lower() == "custom",
 )
+DATASET = Needs("--dataset", lambda options: options.dataset is not None)
+_DRAWN = Needs("--dev_fraction", lambda options: options.dev_fraction is not None)
 FILES = useless_with(
     "--tfrecord_dir",
     lambda options: options.tfrecord_dir is not None,
@@ -39,7 +46,52 @@ class TaskOptions:
         GROUP,
     )
     data_dir: str | None = option(
-        None, "Folder with the task's files in their original layout.", GROUP
+        None,
+        "Folder with the task's files in their original layout; with --dataset=tfds:, of its"
+        " prepared sets.",
+        GROUP,
+    )
+    dataset: str | None = option(
+        None,
+        "A data set in place of files in their original layout: hf:glue/mrpc (Hugging Face, or a"
+        " folder of save_to_disk), tfds:glue/mrpc, or csv:, json:, parquet: with a file, folder or"
+        " pattern. Columns and splits are found by their names, which the log says.",
+        GROUP,
+        valid=parse_dataset,
+    )
+    train_split: str | None = option(
+        None,
+        "Split of the data set to train on, or a part such as train[:10%].",
+        GROUP,
+        valid=parse_split,
+        needs=DATASET,
+    )
+    dev_fraction: float | None = option(
+        None,
+        "Draw this share of the training rows as dev set, of each label alike. Default: the data"
+        " set's own dev split, or as the model was trained.",
+        GROUP,
+        valid=between(0, 1, "()"),
+        needs=DATASET,
+    )
+    split_seed: int = option(42, "Seed of that draw.", GROUP, valid=SEED, needs=(DATASET, _DRAWN))
+    list_datasets: bool = option(
+        False,
+        "Print the data sets that are here (with --dataset=hf:WORD, tfds:WORD: look for WORD), and"
+        " do nothing else.",
+        GROUP,
+    )
+    list_configs: bool = option(
+        False,
+        "Print the configurations of the data set, and do nothing else.",
+        GROUP,
+        needs=DATASET,
+    )
+    dataset_info: bool = option(
+        False,
+        "Print splits, columns, labels and rows of the data set, and do nothing else.",
+        GROUP,
+        needs=DATASET,
     )
     do_lower_case: bool | None = option(
         None, "Lower-case and strip accents. Default: as model folder or vocabulary show.", GROUP
@@ -70,6 +122,19 @@ class TaskOptions:
     regression: bool = option(
         False, "custom task: the label is a number to predict.", CUSTOM_GROUP, needs=CUSTOM
     )
+
+    def answer(self):
+        """Returns what flags such as --dataset_info ask for (str), None if none of them is given.
+
+        Raises:
+          UserError: there is no such data set, or it cannot be read.
+        """
+        if not (self.list_datasets or self.list_configs or self.dataset_info):
+            return None
+        check_table(self, {field.name for field in dataclasses.fields(TaskOptions)})
+        from bert_tf.data.sources import describing
+
+        return describing.answer(self)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -114,6 +179,20 @@ class InputOptions(TaskOptions):
         needs=(DO_TRAIN, FILES, _AUGMENTED),
     )
     xnli_language: str = option("zh", "Language of the XNLI files.", GROUP, needs=_XNLI)
+    dev_split: str | None = option(
+        None,
+        "Split of the data set to evaluate on, or several, separated by commas.",
+        GROUP,
+        valid=parse_splits,
+        needs=(DATASET, DO_EVAL),
+    )
+    test_split: str | None = option(
+        None,
+        "Split of the data set to predict, or several.",
+        GROUP,
+        valid=parse_splits,
+        needs=(DATASET, DO_PREDICT),
+    )
     dev_file: str | None = option(
         None, "custom task: file to evaluate on.", CUSTOM_GROUP, needs=(CUSTOM, DO_EVAL)
     )

@@ -34,8 +34,8 @@ def make_dataset(
 
     Returns:
       `tf.data.Dataset` of ({"input_word_ids", "input_mask", "input_type_ids"}: int32 [b, t],
-      labels [b]): int32 classes or float32 scores; -1 where the store has none. With
-      `activations` the inputs have "hidden" besides.
+      labels [b, ...]): int32 classes or float32 scores, as the store has them; -1 where it has
+      none. With `activations` the inputs have "hidden" besides.
     """
     dtype = np.int32 if store.labels is None else store.labels.dtype
 
@@ -62,7 +62,7 @@ def make_dataset(
             tensor.set_shape([None, None])
         if activations:
             inputs[3].set_shape([None, None, activations.hidden_size])
-        labels.set_shape([None])
+        labels.set_shape(store.label_shape)
         return dict(zip(names, inputs, strict=True)), labels
 
     end = tf.int64.max if plan.steps is None else plan.steps

@@ -80,7 +80,7 @@ def read_tsv(path, *, header=True, literal=False):
       UserError: the file is missing, empty or without rows, is not UTF-8, holds a NUL byte, or a
         line longer than `MAX_LINE`; or its quotes can be read in two ways.
     """
-    text = _read_text(path)
+    text = read_text(path)
     lines = (text if literal else text.replace("\r\n", "\n")).split("\n")
     if not lines[-1]:
         lines.pop()
@@ -103,7 +103,7 @@ def read_csv(path, *, header=True):
     Raises:
       UserError: as `read_tsv`, and for misplaced or unclosed quotes.
     """
-    text = _LONE_RETURN.sub(_STAND_IN, _read_text(path))
+    text = _LONE_RETURN.sub(_STAND_IN, read_text(path))
     rows, numbers = [], []
     old_limit = csv.field_size_limit(MAX_LINE)
     reader = csv.reader(io.StringIO(text, newline="\n"), strict=True)
@@ -139,7 +139,7 @@ def read_jsonl(path, keys=None):
         null, a list or an object under one of the keys.
     """
     header, rows, numbers = keys, [], []
-    for number, line in enumerate(_read_text(path).split("\n"), 1):
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip():
             continue
         where = f"{path}:{number}"
@@ -152,8 +152,13 @@ def read_jsonl(path, keys=None):
     return Table(str(path), header, rows, numbers)
 
 
-def _read_text(path):
-    """The decoded file, without byte order mark; checks what holds for every kind of file."""
+def read_text(path):
+    """Returns the decoded file, without byte order mark; checks what holds for every kind of file.
+
+    Raises:
+      UserError: the file is missing or empty, is not UTF-8, holds a NUL byte, or a line longer than
+        `MAX_LINE`.
+    """
     try:
         data = pathlib.Path(path).read_bytes()
     except FileNotFoundError as e:

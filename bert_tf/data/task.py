@@ -2,10 +2,12 @@
 
 import dataclasses
 import pathlib
+import typing
 
 import numpy as np
 from absl import logging
 
+from bert_tf.checkpoints.head import SENTENCES
 from bert_tf.data.broken_rows import mend
 from bert_tf.data.examples import label_indices, make_examples, scores
 from bert_tf.data.readers import read_tsv
@@ -23,7 +25,10 @@ class Task:
       metrics: names of `compute_metrics`' values; the first one decides what is best.
       dev_splits, test_splits: names of the splits to evaluate on and to predict, in order.
       score_range: (lowest, highest) score of a regression task, None for any.
+      unit: what has a label, see `checkpoints.head`.
     """
+
+    unit: typing.ClassVar[str] = SENTENCES
 
     name: str
     labels: tuple[str, ...] | None

@@ -61,7 +61,7 @@ class Distillation(Lever):
 
     def _losses(self, layers, width, inputs, labels, outputs, shared):
         wanted = shared["teacher"].get(width) or self._loss.wanted(inputs, width)
-        return self._loss(inputs, outputs, wanted, layers)
+        return self._loss(inputs, outputs, wanted, layers, labels)
 
 
 def _width(one):

@@ -8,12 +8,12 @@ HIDDEN_LOSSES = ("relative", "tokens", "original")
 
 
 class DistillationLoss:
-    """Per-example distillation losses of a classifier or regressor.
+    """Per-example distillation losses of a model on a task.
 
-    Logits: T^2 times the cross-entropy of the student's softened class probabilities to the
-    teacher's (Hinton et al., 2015), or the squared error of a regression. Hidden states: the
-    student's layers are compared with those of the teacher spread evenly over its depth, in one of
-    three ways:
+    Logits: T^2 times the cross-entropy of the student's softened probabilities to the teacher's
+    (Hinton et al., 2015), or the squared error of a regression, as the model's head has it. Hidden
+    states: the student's layers are compared with those of the teacher spread evenly over its
+    depth, in one of three ways:
 
     - `relative`: mean squared error over real tokens divided by the mean square of the teacher's,
       mean over the layers (after TinyBERT, Jiao et al., 2020), so that 1 means "no better than
@@ -21,12 +21,13 @@ class DistillationLoss:
     - `tokens`: mean squared error over real tokens, sum over the layers.
     - `original`: the same over all tokens, padding too (DynaBERT's code: Hou et al., 2020).
 
-    But for `original` the student's last layer computes the first token only and is compared there;
-    all other layers are compared at every token. A teacher at most half as deep, whose last layer
-    has several students, computes it in full.
+    But for `original` the last layer of a student whose head reads the first token computes that
+    one only and is compared there; all other layers are compared at every token. A teacher at most
+    half as deep, whose last layer has several students, computes it in full. Where tokens have
+    labels, logits are compared at those, and an example counts as much as it has of them.
 
     Args:
-      teacher: `SequenceClassifier` of the same task; it is run without dropout and never trained.
+      teacher: `TaskModel` of the same task; it is run without dropout and never trained.
       student_config: `BertConfig` of the student.
       temperature: T, above 0.
       logits_weight, hidden_weight: factors of the two losses; 0 leaves one out.
@@ -61,7 +62,7 @@ class DistillationLoss:
         depth, own = teacher.config.num_hidden_layers, student_config.num_hidden_layers
         self.layers = [round(i * depth / own) for i in range(own + 1)]
         whole = hidden_loss == "original" or depth in self.layers[:-1]
-        self._first_token_only = not hidden_weight or not whole
+        self._first_token_only = not hidden_weight or not whole  # if that is all it reads
 
     def wanted(self, inputs, width=None):
         """Returns the teacher's (logits, hidden states) for `inputs`, which have no gradient.
@@ -78,20 +79,25 @@ class DistillationLoss:
         )
         return tf.stop_gradient(logits), [tf.stop_gradient(state) for state in states]
 
-    def __call__(self, inputs, outputs, wanted, layers=None):
+    def __call__(self, inputs, outputs, wanted, layers=None, labels=None):
         """Returns float32 losses [batch].
 
         Args:
           inputs: the student's inputs, dict of int32 [batch, seq].
-          outputs: the student's (logits, hidden states), see `SequenceClassifier.forward`. States
+          outputs: the student's (logits, hidden states), see `TaskModel.forward`. States
             that a cache leaves out are of frozen layers, whose losses would have no gradient: they
             count as 0, so that the others weigh the same.
           wanted: the teacher's, of `wanted`.
           layers: the student's layers that ran; None for all. What each of them takes is compared
             with what the teacher's takes, and what the last one gives with what the teacher's does.
+          labels: the task's, where they say what counts, see `TaskModel.label_weights`.
         """
         (logits, states), (wanted_logits, wanted_states) = outputs, wanted
-        losses = self.logits_weight * self._logits_losses(wanted_logits, logits)
+        weights = None if labels is None else self._teacher.label_weights(labels)
+        losses = self._teacher.softened_losses(wanted_logits, logits, self.temperature)
+        if weights is not None:
+            losses = tf.reduce_sum(losses * weights, -1)
+        losses = self.logits_weight * losses
         if self.hidden_weight:
             mask = tf.cast(inputs["input_mask"], tf.float32)
             places = self.layers
@@ -100,20 +106,14 @@ class DistillationLoss:
             chosen = [wanted_states[i] for i in places[-len(states) :]]
             if self.hidden_loss == "original":
                 mask = tf.ones_like(mask)
-            else:
+            elif self._teacher.reads_first_token:
                 chosen[-1] = chosen[-1][:, :1]  # all that the student's last layer computes
             relative = self.hidden_loss == "relative"
-            losses += self.hidden_weight * hidden_losses(
-                chosen, states, mask, len(places), relative
-            )
+            hidden = hidden_losses(chosen, states, mask, len(places), relative)
+            if weights is not None:
+                hidden *= tf.reduce_sum(weights, -1)
+            losses += self.hidden_weight * hidden
         return losses
-
-    def _logits_losses(self, wanted, logits):
-        if self._teacher.regression:
-            return tf.square(wanted[:, 0] - logits[:, 0])
-        softened = tf.nn.softmax(wanted / self.temperature)
-        losses = tf.nn.softmax_cross_entropy_with_logits(softened, logits / self.temperature)
-        return self.temperature**2 * losses
 
 
 def hidden_losses(wanted, found, mask, count=None, relative=True):

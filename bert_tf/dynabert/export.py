@@ -2,7 +2,7 @@
 
 from bert_tf.checkpoints import names
 
-RECORD = "dynabert"
+CUT, RECORD = "subnetwork", "dynabert"
 """Key of bert_config.json under which an elastic model says what it was trained to."""
 
 _LAYER = "bert/encoder/layer_"
@@ -70,8 +70,16 @@ def _config(config, subnetwork, ranks):
         layer_heads=[] if uniform_heads else heads,
         layer_neurons=[] if uniform_neurons else neurons,
         pruned_layers_dim=ranks,
-        extra={key: value for key, value in config.extra.items() if key != RECORD},
+        extra=_extra(config, subnetwork),
     )
+
+
+def _extra(config, subnetwork):
+    """What else the configuration says: which layers are left, if some are gone."""
+    extra = {key: value for key, value in config.extra.items() if key != RECORD}
+    if len(subnetwork.layers) < config.num_hidden_layers:
+        extra[CUT] = {"layers": list(subnetwork.layers), "of": config.num_hidden_layers}
+    return extra
 
 
 def parameters(config, subnetwork):

@@ -23,7 +23,7 @@ def check_output(folder, source, flag="output_dir"):
     forms.check_output(folder, forms.model_folder(), flag)
 
 
-def save(model, subnetwork, folder, flag="output_dir"):
+def save(model, subnetwork, folder, flag="output_dir", also=None):
     """Writes a sub-network as a model folder that every program here reads.
 
     Args:
@@ -31,6 +31,7 @@ def save(model, subnetwork, folder, flag="output_dir"):
       subnetwork: `Subnetwork` of it.
       folder: where; an earlier output is replaced whole.
       flag: that names the folder.
+      also: callable (folder) that writes more of a model folder's files.
 
     Raises:
       UserError: the folder holds anything else or cannot be written; it is then untouched.
@@ -39,6 +40,8 @@ def save(model, subnetwork, folder, flag="output_dir"):
     config, arrays = export(model.config, model.arrays, subnetwork)
     with forms.output(folder, forms.model_folder(), flag) as new:
         save_model_folder(new, config, arrays, model.vocab_file, model.task)
+        if also:
+            also(new)
 
 
 def table(model, subnetwork):

@@ -90,7 +90,7 @@ class DynaBert(Lever):
             for sentence in warnings(source, options.widths, options.depths):
                 logging.warning("%s", sentence)
             return source
-        if options.training_phase == "dynabertw" and "output_weights" not in (source.arrays or {}):
+        if options.training_phase == "dynabertw" and options.HEAD not in (source.arrays or {}):
             raise UserError(
                 f"--training_phase=dynabertw: {source.source} has no classifier of this task, whose"
                 " loss would say what matters: give a --model_dir that was fine-tuned on it"

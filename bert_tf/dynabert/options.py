@@ -65,6 +65,7 @@ class DynaBertOptions(LeverOptions):
     """The original's flags, and ours."""
 
     GROUPS: typing.ClassVar = (GROUP,)
+    HEAD: typing.ClassVar = "output_weights"  # of a model whose loss says what matters
 
     training_phase: str = option(
         "finetuning",

@@ -4,13 +4,15 @@ import tensorflow as tf
 import tf_keras as keras
 
 from bert_tf.config import BertConfig
-from bert_tf.encoder.dense import Dense, LayerNorm
+from bert_tf.encoder.dense import Dense, LayerNorm, activation
 from bert_tf.encoder.embeddings import Embeddings
 from bert_tf.encoder.layer import EncoderLayer
 
 
 class BertEncoder(keras.layers.Layer):
     """BERT's encoder (Devlin et al., 2019), post-LN or pre-LN.
+
+    By its configuration it is ELECTRA's (narrow embeddings) or DistilBERT's (no token types), too.
 
     Its variables carry Google BERT's checkpoint names, and its inputs and outputs are those of
     tf-models-official's encoders, so that its heads (`BertClassifier`, `BertPretrainerV2`,
@@ -54,6 +56,7 @@ class BertEncoder(keras.layers.Layer):
         self.pooler = Dense(
             hidden, hidden, "bert/pooler/dense", self.config.initializer_range, name="pooler"
         )
+        self.pooler_activation = activation(self.config.pooler_act)
         if gradient_start is not None:
             self.freeze(gradient_start or -1)
         self.inputs = {
@@ -86,7 +89,7 @@ class BertEncoder(keras.layers.Layer):
 
         Args:
           word_ids: int32 [batch, seq].
-          type_ids: int32 [batch, seq]; zeros when None.
+          type_ids: int32 [batch, seq]; zeros when None. A model without token types ignores them.
           training: whether dropout is on; off when the embeddings are frozen.
 
         Returns:
@@ -148,8 +151,8 @@ class BertEncoder(keras.layers.Layer):
         return (self.final_norm(hidden) if self.final_norm else hidden), outputs
 
     def pool(self, hidden):
-        """tanh(dense(first token)): [batch, seq, hidden] -> [batch, hidden]."""
-        return tf.nn.tanh(self.pooler(hidden[:, 0]))
+        """act(dense(first token)), act is tanh in BERT: [batch, seq, hidden] -> [batch, hidden]."""
+        return self.pooler_activation(self.pooler(hidden[:, 0]))
 
     def call(self, inputs, training=None):
         """Runs the whole encoder.
@@ -172,7 +175,7 @@ class BertEncoder(keras.layers.Layer):
         }
 
     def get_embedding_table(self):
-        """Returns the word embedding variable [vocab_size, hidden]."""
+        """Returns the word embedding variable [vocab_size, config.embedding_width]."""
         return self.embeddings.word_embeddings
 
     def get_config(self):

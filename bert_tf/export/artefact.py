@@ -4,6 +4,7 @@ from bert_tf import __version__, files
 from bert_tf.checkpoints import copying
 from bert_tf.export import readme
 from bert_tf.export.source import INPUTS
+from bert_tf.options import command_line
 from bert_tf.serving.artefact import EXPORT_FILE, sha256
 
 README_FILE = "README.md"
@@ -34,6 +35,7 @@ def write_description(folder, source, options, name, check, about, tokenizer, ca
     values = {
         "version": VERSION,
         "bert_tf": __version__,
+        "command": command_line("export_model.py", options, vars(options), options.given),
         "format": name,
         "kind": source.kind,
         "task": (source.model.task or {}).get("task_name"),

@@ -132,7 +132,7 @@ class _LiteComputation(Computation):
         super().__init__(_without_empty_pairs(source))
         self._encoder = _LiteEncoder(self._encoder, options)
         if source.kind == "masked_lm":
-            self._head.activation = _activation(source.config, self._head.activation)
+            self._head.activation = _activation(source.config.hidden_act, self._head.activation)
 
 
 class _LiteEncoder:
@@ -146,21 +146,27 @@ class _LiteEncoder:
     def __init__(self, encoder, options):
         self._encoder = encoder
         self.pool = encoder.pool
+        encoder.pooler_activation = _activation(
+            encoder.config.pooler_act, encoder.pooler_activation
+        )
         _keep(encoder, options.keep)  # its pooler
         for layer in encoder.encoder_layers:
-            layer.activation = _activation(encoder.config, layer.activation)
+            layer.activation = _activation(encoder.config.hidden_act, layer.activation)
             _keep(layer, options.keep)
         embeddings = encoder.embeddings
         exact = _float_rows if options.precision == "float32" else _kept_rows
         words = _int8_rows if options.embedding_precision == "int8" else exact
         self._words = words(embeddings.word_embeddings.numpy())
-        self._types = exact(embeddings.token_type_embeddings.numpy())
+        table = embeddings.token_type_embeddings
+        self._types = None if table is None else exact(table.numpy())
 
     def embed(self, ids, types):
         """Returns the embedding output, float32 [B, T, H]."""
         embeddings = self._encoder.embeddings
         positions = embeddings.position_embeddings[: tf.shape(ids)[1]]
-        return embeddings.norm(self._words(ids) + self._types(types) + positions)
+        rows = self._words(ids) if self._types is None else self._words(ids) + self._types(types)
+        hidden, projection = embeddings.norm(rows + positions), embeddings.projection
+        return hidden if projection is None else projection(hidden)
 
     def transform(self, hidden, mask, training, first_token_only):
         """Returns what `BertEncoder.transform` does of the whole encoder."""
@@ -175,9 +181,9 @@ class _LiteEncoder:
         return (norm(hidden) if norm else hidden), None
 
 
-def _activation(config, otherwise):
-    """The activation of a configuration in the form that becomes LiteRT's own operator."""
-    if config.hidden_act != "gelu_erf":
+def _activation(name, otherwise):
+    """An activation of the configuration in the form that becomes LiteRT's own operator."""
+    if name != "gelu_erf":
         return otherwise
     return lambda x: tf.nn.gelu(x, approximate=False)
 

@@ -8,6 +8,7 @@ import math
 import numpy as np
 from onnx import TensorProto
 
+from bert_tf.checkpoints.names import PROJECTION
 from bert_tf.errors import UserError
 from bert_tf.export.onnx_graph import OPSETS, Graph
 from bert_tf.export.onnx_ops import Ops
@@ -73,7 +74,7 @@ class BertGraph:
     def pooled(self, first):
         """Adds the pooler on the first tokens [B, H]; returns the name of [B, H]."""
         pooled = self._ops.dense(first, "bert/pooler/dense")
-        return self.graph.add("Tanh", [pooled], "pooled_output")
+        return self._ops.activation(pooled, "pooled_output", self.config.pooler_act)
 
     def classifier(self, pooled):
         """Adds logits [B, labels] of [B, H]; returns their name."""
@@ -83,7 +84,8 @@ class BertGraph:
     def masked_lm(self, hidden):
         """Adds logits [B, T, vocabulary] of [B * T, H]; returns their name."""
         ops, add, scope = self._ops, self.graph.add, "cls/predictions/transform"
-        hidden = ops.activation(ops.dense(hidden, f"{scope}/dense"), f"{scope}/activation")
+        hidden = ops.dense(hidden, f"{scope}/dense")
+        hidden = ops.activation(hidden, f"{scope}/activation", self.config.hidden_act)
         hidden = ops.norm(hidden, f"{scope}/LayerNorm")
         parts = [hidden, ops.float_table(), ops.constant("cls/predictions/output_bias")]
         logits = add("Gemm", parts, "predictions", transB=1)
@@ -93,10 +95,13 @@ class BertGraph:
         """[B * T, H]."""
         add, numbers, ops = self.graph.add, self.graph.numbers, self._ops
         length = add("Slice", [self._batch_and_length(), numbers(1), numbers(2)], "length")
-        hidden = add("Add", [ops.words(), ops.types()], "words+types")
+        hidden = ops.words()
+        if self.config.type_vocab_size:
+            hidden = add("Add", [hidden, ops.types()], "words+types")
         hidden = add("Add", [hidden, ops.positions(length)], "embedded")
-        hidden = add("Reshape", [hidden, numbers(-1, self.config.hidden_size)], "rows")
-        return ops.norm(hidden, "bert/embeddings/LayerNorm")
+        hidden = add("Reshape", [hidden, numbers(-1, self.config.embedding_width)], "rows")
+        hidden = ops.norm(hidden, "bert/embeddings/LayerNorm")
+        return ops.dense(hidden, PROJECTION) if self.config.projects_embeddings else hidden
 
     def _batch_and_length(self):
         if "inputs" not in self._shapes:
@@ -144,7 +149,7 @@ class BertGraph:
     def _feed_forward(self, inputs, scope):
         ops = self._ops
         wide = ops.dense(inputs, f"{scope}/intermediate/dense")
-        wide = ops.activation(wide, f"{scope}/intermediate/activation")
+        wide = ops.activation(wide, f"{scope}/intermediate/activation", self.config.hidden_act)
         if self.config.gated_ffn:
             gate = ops.dense(inputs, f"{scope}/intermediate/gate")
             wide = self.graph.add("Mul", [wide, gate], f"{scope}/intermediate/gated")

@@ -104,11 +104,11 @@ class Ops:
         epsilon = self.config.layer_norm_eps
         return self.graph.add("LayerNormalization", [x, *scaled], scope, axis=-1, epsilon=epsilon)
 
-    def activation(self, x, name):
-        """The elementwise function of the configuration."""
-        graph, kind = self.graph, self.config.hidden_act
+    def activation(self, x, name, kind):
+        """The elementwise function that a configuration calls `kind`."""
+        graph = self.graph
         if kind == "linear":
-            return x
+            return graph.add("Identity", [x], name)
         if kind in ("relu", "tanh"):
             return graph.add(kind.title(), [x], name)
         if graph.opset >= _GELU_OPSET:

@@ -10,6 +10,7 @@ from bert_tf.checkpoints import options as model_options
 from bert_tf.checkpoints.options import CheckpointOptions
 from bert_tf.data import options as data_options
 from bert_tf.data.options import TaskOptions
+from bert_tf.data.sources.spec import parse_splits
 from bert_tf.errors import UserError
 from bert_tf.options import (
     SEED,
@@ -81,7 +82,8 @@ def _with(*formats):
 
 
 _ROWS = Needs(
-    "--data_dir, or --task_name=custom with --dev_file", lambda options: options.reads_rows
+    "--dataset or --data_dir, or --task_name=custom with --dev_file",
+    lambda options: options.reads_rows,
 )
 _REDUCED = Needs(
     "--precision or --embedding_precision of less than float32", lambda options: options.is_reduced
@@ -153,6 +155,13 @@ class ExportOptions(TaskOptions, CheckpointOptions):
         valid=parse_lengths,
         needs=_with("litert"),
     )
+    dev_split: str | None = option(
+        None,
+        "Split of the data set to evaluate on, or several, separated by commas.",
+        data_options.GROUP,
+        valid=parse_splits,
+        needs=data_options.DATASET,
+    )
     dev_file: str | None = option(
         None,
         "custom task: file whose rows the artefact is checked on.",
@@ -207,7 +216,7 @@ class ExportOptions(TaskOptions, CheckpointOptions):
     @property
     def reads_rows(self):
         """Whether the check has rows of a task."""
-        return self.data_dir is not None or self.dev_file is not None
+        return any(x is not None for x in (self.dataset, self.data_dir, self.dev_file))
 
     @property
     def is_reduced(self):
@@ -217,7 +226,7 @@ class ExportOptions(TaskOptions, CheckpointOptions):
     @property
     def row_flags(self):
         """{name: value} of the given flags that say which rows."""
-        names = {field.name for field in option_fields(TaskOptions)} | {"dev_file"}
+        names = {field.name for field in option_fields(TaskOptions)} | {"dev_file", "dev_split"}
         return {name: getattr(self, name) for name in self.given & names}
 
     def check(self):

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from bert_tf.checkpoints import head_matching, names
-from bert_tf.checkpoints.head import describe
+from bert_tf.checkpoints.head import SPAN_HEAD, WORDS, describe
 from bert_tf.checkpoints.model_folder import LoadedModel, require_pooler
 from bert_tf.checkpoints.model_tokenizer import settings_of
 from bert_tf.checkpoints.tokenizer_files import with_defaults
@@ -16,7 +16,10 @@ from bert_tf.task_names import canonical_name
 from bert_tf.tokenization.tokenizer import TRUNCATIONS
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-"""The inputs of every artefact, integers [batch, length], under Hugging Face's names."""
+"""The inputs of every artefact, integers [batch, length], under Hugging Face's names.
+
+A model without token types takes token_type_ids as the others do, and does not look at them.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,13 +101,16 @@ def of(model):
             f"{model.source}: has masks, whose ranks are not removed yet: run remove_mask.py on it"
             " and export the result"
         )
-    require_pooler(model)
     head = describe(model)
-    if head and head.fault:
+    fault = head and (head.fault or (head.unit == WORDS and "a classifier of words"))
+    if head is None and SPAN_HEAD[0] in model.arrays:
+        fault = "a head of spans (run_squad.py)"
+    if fault:
         raise UserError(
-            f"{model.source}: has {head.fault}: classifiers of sentences are exported, regressions,"
+            f"{model.source}: has {fault}: classifiers of sentences are exported, regressions,"
             " masked language models and encoders"
         )
+    require_pooler(model)
     task, longest = model.task or {}, model.config.max_position_embeddings
     length, truncation = task.get("max_seq_length", longest), task.get("truncation", "head")
     if type(length) is not int or length < 3 or truncation not in TRUNCATIONS:

@@ -66,7 +66,7 @@ class Freezing(Lever):
         if self._options.freeze_layers:
             freeze(run.model, self._options.freeze_layers)
         length = max(1, round(float(run.store.lengths.mean())))
-        logging.info("\n%s", freezing_summary(run.model.encoder, length))
+        logging.info("\n%s", freezing_summary(run.model.encoder, length, self._first_token_only))
         self._autofreeze = self._make_autofreeze()
         if self._options.activation_cache != "off":
             self.cache = self._make_cache()
@@ -129,12 +129,17 @@ class Freezing(Lever):
     def _seconds_computing(self):
         return self.cache.seconds["compute"] if self.cache else 0.0
 
+    @property
+    def _first_token_only(self):
+        return self._run.model.reads_first_token
+
     def _ceiling(self, frozen, cached):
         if frozen is None:
             return 1.0
         if frozen not in self._costs:
             length = float(self._run.store.lengths.mean())
-            share = frozen_share(self._run.model.encoder, length, frozen)
+            encoder = self._run.model.encoder
+            share = frozen_share(encoder, length, frozen, self._first_token_only)
             self._costs[frozen] = step_costs(share)
         return self._costs[frozen][cached]
 

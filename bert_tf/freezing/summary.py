@@ -13,17 +13,18 @@ class _Part:
     frozen: bool
 
 
-def freezing_summary(encoder, length):
+def freezing_summary(encoder, length, first_token_only=True):
     """Returns a table of an encoder's parts, and what its frozen ones save of a step.
 
     A backward pass costs two forward passes: a step with s of the F forward FLOPs frozen costs
     F + 2 (F - s), of 3 F; with an activation cache 3 (F - s).
 
     Args:
-      encoder: `BertEncoder`, in a classifier: its last layer computes the first token.
+      encoder: `BertEncoder`.
       length: tokens of an example.
+      first_token_only: whether the last layer computes the first token only, for a classifier.
     """
-    parts = _parts(encoder, length)
+    parts = _parts(encoder, length, first_token_only)
     width = max(len(part.name) for part in parts)
     lines = [f"{'part':<{width}}  {'parameters':>11}  {'MFLOPs':>8}  state"]
     for part in parts:
@@ -31,7 +32,8 @@ def freezing_summary(encoder, length):
         lines.append(
             f"{part.name:<{width}}  {part.parameters:>11,}  {part.flops / 1e6:>8.1f}  {state}"
         )
-    step, cached = step_costs(frozen_share(encoder, length, encoder.gradient_start or 0))
+    share = frozen_share(encoder, length, encoder.gradient_start or 0, first_token_only)
+    step, cached = step_costs(share)
     frozen = sum(part.parameters for part in parts if part.frozen)
     lines.append(
         f"{frozen:,} of {sum(p.parameters for p in parts):,} parameters are frozen: a step of"
@@ -41,15 +43,17 @@ def freezing_summary(encoder, length):
     return "\n".join(lines)
 
 
-def frozen_share(encoder, length, num_layers):
+def frozen_share(encoder, length, num_layers, first_token_only=True):
     """Returns the share of the forward pass's FLOPs in the first `num_layers` layers, in [0, 1).
 
     Args:
-      encoder: `BertEncoder`, in a classifier: its last layer computes the first token.
+      encoder: `BertEncoder`.
       length: tokens of an example.
       num_layers: 0 to all layers.
+      first_token_only: see `freezing_summary`.
     """
-    flops = [part.flops for part in _parts(encoder, length)]  # embeddings, layers, pooler
+    parts = _parts(encoder, length, first_token_only)  # embeddings, layers, pooler
+    flops = [part.flops for part in parts]
     return sum(flops[: num_layers + 1]) / sum(flops)
 
 
@@ -74,11 +78,13 @@ def layer_flops(layer, length, first_token_only=False):
     return flops + 4.0 * tokens * length * attention  # scores and context
 
 
-def _parts(encoder, length):
+def _parts(encoder, length, first_token_only):
     layers, start = encoder.encoder_layers, encoder.gradient_start
-    parts = [_Part("embeddings", _size(encoder.embeddings), 0.0, start is not None)]
+    projection = encoder.embeddings.projection
+    flops = 2.0 * length * _matrix_parameters(projection) if projection else 0.0
+    parts = [_Part("embeddings", _size(encoder.embeddings), flops, start is not None)]
     for index, layer in enumerate(layers):
-        flops = layer_flops(layer, length, index == len(layers) - 1)
+        flops = layer_flops(layer, length, first_token_only and index == len(layers) - 1)
         parts.append(_Part(f"layer {index}", _size(layer), flops, index < (start or 0)))
     flops = 2.0 * _matrix_parameters(encoder.pooler)
     return [*parts, _Part("pooler", _size(encoder.pooler), flops, False)]

@@ -25,6 +25,23 @@ def example_losses(labels, logits, regression=False):
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
 
 
+def softened_losses(wanted, logits, temperature, regression=False):
+    """Returns float32 losses [...] that draw a student's logits to a teacher's.
+
+    T^2 times the cross-entropy of the softened class probabilities, or the squared error.
+
+    Args:
+      wanted, logits: float32 [..., num_outputs], the teacher's and the student's.
+      temperature: T.
+      regression: squared error of the first output instead.
+    """
+    if regression:
+        return tf.square(wanted[..., 0] - logits[..., 0])
+    softened = tf.nn.softmax(wanted / temperature)
+    losses = tf.nn.softmax_cross_entropy_with_logits(softened, logits / temperature)
+    return temperature**2 * losses
+
+
 class ClassifierHead(keras.layers.Layer):
     """logits = dropout(pooled) output_weights' + output_bias, in float32.
 

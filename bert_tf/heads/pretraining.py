@@ -14,7 +14,8 @@ class MaskedLMHead(keras.layers.Layer):
 
     Args:
       config: `BertConfig`.
-      embedding_table: the encoder's `get_embedding_table()`, [vocab_size, hidden].
+      embedding_table: the encoder's `get_embedding_table()`, [vocab_size, width]; the transform is
+        of that width, too.
       real_tokens: rows of the table that are tokens; those after them, padding to a size that the
         device likes, are never predicted and have no gradient. None: all of them.
     """
@@ -26,14 +27,14 @@ class MaskedLMHead(keras.layers.Layer):
         self.embedding_table = embedding_table
         self.transform = dense_lib.Dense(
             config.hidden_size,
-            config.hidden_size,
+            config.embedding_width,
             f"{scope}/dense",
             config.initializer_range,
             dtype="float32",
         )
         self.activation = dense_lib.activation(config.hidden_act)
         self.norm = dense_lib.LayerNorm(
-            config.hidden_size, f"{scope}/LayerNorm", config.layer_norm_eps, dtype="float32"
+            config.embedding_width, f"{scope}/LayerNorm", config.layer_norm_eps, dtype="float32"
         )
         with tf.name_scope("cls/predictions/"):
             self.output_bias = self.add_weight(

@@ -69,7 +69,7 @@ class MaskedLanguageModel(UpdatedModel):
     def num_parameters(self):
         """How many numbers the model has, its vocabulary in its true size."""
         padding = self.encoder.config.vocab_size - self.config.vocab_size
-        padded = padding * (self.config.hidden_size + 1)  # of the table, and of the bias
+        padded = padding * (self.config.embedding_width + 1)  # of the table, and of the bias
         return sum(int(v.shape.num_elements()) for v in self.model_weights) - padded
 
     def call(self, inputs, training=None):

@@ -244,6 +244,7 @@ class PretrainingOptions(
     )
 
     def __post_init__(self):
+        super().__post_init__()
         for name, value in RECIPES[self.recipe].items():
             if name not in self.given:
                 setattr(self, name, value)

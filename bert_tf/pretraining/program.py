@@ -21,6 +21,7 @@ from bert_tf.pretraining.data import HeldOutSpec, PretrainingSpec
 from bert_tf.pretraining.reports import DataOrderLog, more_scalars
 from bert_tf.training import distribution, loop, sources
 from bert_tf.training.results import (
+    command,
     described,
     environment,
     finished_results,
@@ -102,6 +103,8 @@ class _Training:
         options = self.options
         done = finished_results(self.output_dir, options, self.strategy)
         if done is not None:
+            self.source, self.data = pretraining_model.load_inputs(options, self.output_dir)
+            loop.require_same_run(self._run_config())
             return done
         clock = Clock(self.output_dir if self.chief else None, options.budget_counts, age, now=now)
         self.batches = make_batches(options)
@@ -138,23 +141,27 @@ class _Training:
             self.model,
             self.spec,
             self.held_out,
-            loop.RunConfig(
-                output_dir=self.output_dir,
-                identity=self._identity(),
-                identity_defaults=identity_defaults(options),
-                data=self.data.digests(held_out=options.do_eval),
-                keep_best=options.keep_best,
-                save_model=self._save,
-                early_stopping_patience=options.early_stopping_patience,
-                log_steps=options.log_steps,
-                strategy=self.strategy,
-                rhythm=self.rhythm,
-                save_marker=self._save_marker,
-                keep_checkpoints=options.keep_checkpoints,
-                more_scalars=more_scalars(self.model, self.data.seq_length),
-            ),
+            self._run_config(self.rhythm, more_scalars(self.model, self.data.seq_length)),
             callbacks=[*callbacks, *(order if options.log_data_order and self.chief else [])],
             summaries=summaries,
+        )
+
+    def _run_config(self, rhythm=None, scalars=None):
+        options = self.options
+        return loop.RunConfig(
+            output_dir=self.output_dir,
+            identity=self._identity(),
+            identity_defaults=identity_defaults(options),
+            data=self.data.digests(held_out=options.do_eval),
+            keep_best=options.keep_best,
+            save_model=self._save,
+            early_stopping_patience=options.early_stopping_patience,
+            log_steps=options.log_steps,
+            strategy=self.strategy,
+            rhythm=rhythm,
+            save_marker=self._save_marker,
+            keep_checkpoints=options.keep_checkpoints,
+            more_scalars=scalars,
         )
 
     def _final_model(self, result):
@@ -217,6 +224,7 @@ class _Training:
             "seconds": result.seconds,
             "expected_seconds": rhythm.costs.report(),
             "options": described(self.options),
+            "command": command("run_pretraining.py", self.options),
             "environment": environment(self.options.precision),
         }
 

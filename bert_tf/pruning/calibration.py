@@ -38,6 +38,11 @@ def statistics_of_task(model, method, flags, *, examples=1280, max_seq_length=No
     Raises:
       UserError: no such task or files, or the model has no classifier for it.
     """
+    if (model.task or {}).get("head") is not None:
+        raise UserError(
+            f"{model.source}: was fine-tuned for {model.task['head']}, and statistics are those of"
+            " tasks of sentences: give --text_file with lines of its text"
+        )
     for part, name in (("classifier", "output_weights"), ("pooler", "bert/pooler/dense/kernel")):
         if method in _LABELLED and name not in model.arrays:
             raise UserError(

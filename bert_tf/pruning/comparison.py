@@ -75,8 +75,10 @@ def dev_store(model, data_dir):
       UserError: the model records no task or one without such a folder, has no vocabulary, or the
         files are missing or malformed.
     """
-    if model.task is None or model.task.get("task_name") in (None, "custom"):
-        found = "records no task" if model.task is None else "was fine-tuned on a custom task"
+    task = model.task or {}
+    if task.get("task_name") in (None, "custom") or "head" in task:
+        found = "was fine-tuned on a custom task" if task else "records no task"
+        found = f"was fine-tuned for {task['head']}" if "head" in task else found
         raise UserError(
             f"--data_dir={data_dir}: {model.source} {found}, expected one with GLUE's files: leave"
             " the flag out to compare on random tokens"
@@ -125,12 +127,11 @@ def inference_function(config, arrays, evaluation=None):
     factory = kernels.factory(config, arrays, evaluation=evaluation)
     encoder = BertEncoder(config, dense_factory=factory)
     variables = list(encoder.trainable_variables)
-    classifier = None
-    if "output_weights" in arrays:
+    classifier, has_pooler = None, "bert/pooler/dense/kernel" in arrays
+    if "output_weights" in arrays and has_pooler:  # else one of words, of which this is one
         classifier = ClassifierHead(len(arrays["output_bias"]), config.hidden_size)
         variables += classifier.trainable_variables
     assign_arrays(variables, arrays, "the model")
-    has_pooler = "bert/pooler/dense/kernel" in arrays
 
     def forward(inputs):
         hidden = encoder.embed(inputs["input_word_ids"], inputs["input_type_ids"])

@@ -133,7 +133,7 @@ class Masks(GateTraining):
         }
 
     def _by_scores(self, source, shapes):
-        path = pathlib.Path(self._options.model_dir or self._options.init_checkpoint)
+        path = pathlib.Path(source.path)
         scores = read_scores(path if path.is_dir() else path.parent, shapes)
         base, fixed = _base(self._options, source)
         return initial_log_alphas(scores, shapes, base, fixed, self._options.target_sparsity)

@@ -119,12 +119,13 @@ def info_text(info):
     )
 
 
-def save(removal, folder, vocab_file=None, task=None):
+def save(removal, folder, vocab_file=None, task=None, also=None):
     """Writes a model folder with info.txt, layers.txt (`report.table`) and layers.png.
 
     Args:
       removal: `Removal`.
       folder, vocab_file, task: see `save_model_folder`.
+      also: callable (folder) that writes more of a model folder's files.
 
     Returns:
       The folder (`pathlib.Path`).
@@ -139,6 +140,8 @@ def save(removal, folder, vocab_file=None, task=None):
         files.write_text(new / "layers.txt", report.table(removal.rows) + "\n")
         with files.atomic_path(new / "layers.png") as temporary:
             report.save_ranks_image(temporary, removal.rows)
+        if also:
+            also(new)
     return pathlib.Path(folder)
 
 
@@ -225,8 +228,8 @@ def _compact_arrays(arrays, kernels, gates, keep, rows):
 def _info(rows, compact):
     """The eight fields of the port's info.txt; a merged kernel counts with its dense size.
 
-    As there, `non_kernel_params` are all variables without "kernel" in their name, and the pooler's
-    kernel is in none of the totals.
+    As there, `non_kernel_params` are all variables without "kernel" in their name, and the kernels
+    of the pooler and of the embeddings' projection are in none of the totals.
     """
     totals = Totals.of(rows)
     others = sum(int(array.size) for name, array in compact.items() if "kernel" not in name)

@@ -188,7 +188,7 @@ class BertTokenizer(tf.Module):
         _check_truncation(truncation, texts_b is not None)
         front = _front_pieces(max_seq_length, truncation)
         ids, lengths, first_lengths = [], [], []
-        for rows in _chunks(texts_a, texts_b):
+        for rows in chunks(texts_a, texts_b):
             # The explicit type and shape are for no rows at all.
             chunk_a = tf.constant(texts_a[rows], tf.string, [rows.stop - rows.start])
             if texts_b is None:
@@ -304,7 +304,7 @@ def _may_be_a_piece(token):
     )
 
 
-def _chunks(texts_a, texts_b):
+def chunks(texts_a, texts_b=None):
     """Slices of rows whose texts are about _CHUNK_COST characters together."""
     cost = np.fromiter(map(len, texts_a), np.int64, len(texts_a)) + _ROW_COST
     if texts_b is not None:

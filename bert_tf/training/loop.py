@@ -46,10 +46,7 @@ def train_and_evaluate(
     """
     strategy, levers = run_config.strategy, run_config.levers
     chief = distribution.is_chief(strategy)
-    state = RunState(
-        run_config.output_dir, model, run_config.identity, chief, levers,
-        run_config.keep_checkpoints, run_config.data, run_config.identity_defaults,
-    )  # fmt: skip
+    state = _state(run_config, model, chief)
     with distribution.scope(strategy):  # restoring creates the optimizer's slots
         step = state.restore()
     if step:
@@ -84,6 +81,22 @@ def train_and_evaluate(
 
 
 _ENDLESS = 2**40  # updates
+
+
+def require_same_run(run_config):
+    """Requires that the run in output_dir, which is over, is the one that `run_config` describes.
+
+    Raises:
+      UserError: a flag, the model or the data is another one.
+    """
+    _state(run_config).require_same_run()
+
+
+def _state(run_config, model=None, write=False):
+    return RunState(
+        run_config.output_dir, model, run_config.identity, write, run_config.levers,
+        run_config.keep_checkpoints, run_config.data, run_config.identity_defaults,
+    )  # fmt: skip
 
 
 def _rhythm(run_config, train_spec):

@@ -9,15 +9,18 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bert_tf import files
+from bert_tf import files, machine
 from bert_tf.checkpoints import google
 from bert_tf.checkpoints.model_folder import CHECKPOINT, load_model
 from bert_tf.errors import UserError
+from bert_tf.options import command_line
 from bert_tf.training import distribution
 from bert_tf.training.rhythm import DIVERGED, TERMINATED
 
 PREDICTIONS = "test_results*.tsv"
 """Pattern of the names of files with predictions."""
+TAGS = "test_results.conll"
+"""Name of the file with predicted labels of words."""
 
 # Google's and the pruning port's names for what scikit-learn calls otherwise.
 _REPORT_NAMES = {"accuracy": "eval_accuracy", "f1": "f1_score"}
@@ -25,7 +28,10 @@ _REPORT_NAMES = {"accuracy": "eval_accuracy", "f1": "f1_score"}
 EXIT_TERMINATED = 143
 """Exit status of a run that SIGTERM ended: it saved its state, the same command goes on."""
 
-_OF_A_MODEL = ("eval_results.txt", "results.json", PREDICTIONS)
+_OF_A_MODEL = (
+    "eval_results.txt", "results.json", PREDICTIONS, TAGS,
+    "predictions.json", "nbest_predictions.json", "null_odds.json",
+)  # fmt: skip
 
 
 def holds_model(output_dir):
@@ -44,9 +50,15 @@ def described(options):
     return {k: v for k, v in values.items() if k != "given" and v is not None}
 
 
+def command(program, options):
+    """Returns what results.json says of the command: the flags that were given."""
+    return command_line(program, options, described(options), options.given)
+
+
 def environment(precision):
-    """Returns what results.json says of the machine: version, devices, precision, memory."""
+    """Returns what results.json says of the machine: versions, devices, precision, memory."""
     return {
+        **machine.describe(),
         "tensorflow": tf.__version__,
         "devices": [device.name for device in tf.config.list_logical_devices()],
         "precision": precision,

@@ -84,18 +84,11 @@ class RunState:
           UserError: the run there is another one (a flag or the data changed), or its files are
             damaged.
         """
-        path = self.path
-        if not path.exists():
+        saved = self.require_same_run()
+        if saved is None:
             return 0
-        saved = files.read_json(path, "training state")
-        _require_known_version(path, saved)
-        try:
-            identity, checkpoint = saved["identity"], saved["checkpoint"]
-            self.step, self.info, self._spent = saved["step"], saved["info"], saved["seconds"]
-        except KeyError as e:
-            raise UserError(f"{path}: key {e} is missing; expected a training state") from e
-        self._require_same_identity(path, identity)
-        self._require_same_data(path, saved.get("data", {}))
+        checkpoint = saved["checkpoint"]
+        self.step, self.info, self._spent = saved["step"], saved["info"], saved["seconds"]
         prefix = str(self.output_dir / checkpoint)
         former = "version" not in saved
         states = self.info if former else saved["levers"]
@@ -113,6 +106,24 @@ class RunState:
                 " give another --output_dir"
             ) from e
         return self.step
+
+    def require_same_run(self):
+        """Returns the content of `output_dir`'s training state, None where there is none.
+
+        Raises:
+          UserError: the run there is another one, or the file is damaged.
+        """
+        path = self.path
+        if not path.exists():
+            return None
+        saved = files.read_json(path, "training state")
+        _require_known_version(path, saved)
+        for key in ("identity", "checkpoint", "step", "info", "seconds"):
+            if key not in saved:
+                raise UserError(f"{path}: key {key!r} is missing; expected a training state")
+        self._require_same_identity(path, saved["identity"])
+        self._require_same_data(path, saved.get("data", {}))
+        return saved
 
     def save(self, step):
         """Writes the state after `step` updates, then deletes those before it that are not kept.

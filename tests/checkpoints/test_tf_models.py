@@ -43,7 +43,7 @@ def save(path, **objects):
 def check_encoder(arrays, encoder):
     """The arrays are the encoder's weights, by its layer objects."""
     layer = encoder.transformer_layers[1]
-    _, norm = keras_internals.embeddings_of_official_encoder(encoder)
+    _, norm, _ = keras_internals.embeddings_of_official_encoder(encoder)
     parts = keras_internals.parts_of_official_layer(layer)
     query = parts["attention/self/query"]
     scope = "bert/encoder/layer_1"

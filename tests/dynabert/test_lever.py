@@ -15,6 +15,7 @@ from bert_tf.distillation.losses import DistillationLoss, hidden_losses
 from bert_tf.distillation.options import Distilled
 from bert_tf.dynabert.lever import DynaBert
 from bert_tf.encoder import Subnetwork
+from bert_tf.heads import softened_losses
 from bert_tf.training.optimization import make_optimizer
 from tests import tiny
 
@@ -188,7 +189,7 @@ def test_a_step_of_a_sample_is_the_step_of_those_subnetworks(tmp_path):
 
 
 class _Teacher:
-    config, regression = CONFIG, False
+    config, softened_losses = CONFIG, staticmethod(softened_losses)
 
 
 @pytest.mark.parametrize(

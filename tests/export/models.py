@@ -24,22 +24,18 @@ SWITCHES = {
     "relu": {"hidden_act": "relu", "type_vocab_size": 1},
     "tanh": {"hidden_act": "tanh", "num_hidden_layers": 1},
     "linear": {"hidden_act": "linear", "norm_position": "pre", "num_hidden_layers": 3},
+    "distilbert": {"type_vocab_size": 0, "pooler_act": "relu", "hidden_act": "gelu_erf"},
+    "electra": {"embedding_size": 6, "pooler_act": "gelu_erf", "hidden_act": "gelu_erf"},
     "uneven": {"attention_head_size": 4, "layer_heads": [3, 1], "layer_neurons": [7, 20]},
 }
 """Names of configurations, and how they differ from Google's."""
 HEADS = {
     "classification": {"output_weights": (3, 16), "output_bias": (3,)},
     "regression": {"output_weights": (1, 16), "output_bias": (1,)},
-    "masked_lm": {
-        "cls/predictions/transform/dense/kernel": (16, 16),
-        "cls/predictions/transform/dense/bias": (16,),
-        "cls/predictions/transform/LayerNorm/gamma": (16,),
-        "cls/predictions/transform/LayerNorm/beta": (16,),
-        "cls/predictions/output_bias": (50,),
-    },
+    "masked_lm": {},
     "encoder": {},
 }
-"""Names of heads, and their arrays."""
+"""Names of heads, and the arrays of those of sentences."""
 
 
 def make(switches="google", head="classification", ranks=(), pooler=True, seed=0):
@@ -54,6 +50,9 @@ def make(switches="google", head="classification", ranks=(), pooler=True, seed=0
     """
     config = BertConfig(**{**SHAPE, **SWITCHES[switches]})
     expected = {**names.encoder_shapes(config), **HEADS[head]}
+    if head == "masked_lm":
+        known = names.head_shapes(config).items()
+        expected |= {name: shape for name, shape in known if name.startswith("cls/predictions/")}
     for scope, rank in zip(names.dense_scopes(config), ranks, strict=False):
         d_in, d_out = expected.pop(f"{scope}/kernel")
         expected[f"{scope}_p/kernel"], expected[f"{scope}_q/kernel"] = (d_in, rank), (rank, d_out)

@@ -33,7 +33,7 @@ def test_every_head_of_a_factorised_model(tmp_path, head):
     assert_same(one, huggingface.runner(tmp_path))
 
 
-@pytest.mark.parametrize("switches", ["google", "relu", "tanh", "uneven"])
+@pytest.mark.parametrize("switches", ["google", "relu", "tanh", "uneven", "distilbert", "electra"])
 def test_every_switch_that_their_model_has(tmp_path, switches):
     one = models.make(switches)
     huggingface.write(one, tmp_path, None)

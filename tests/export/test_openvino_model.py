@@ -140,7 +140,10 @@ def test_calibration_is_of_openvino_alone(task, tmp_path):
     [
         ({"precision": "float32"}, "has no effect without --precision=int8"),
         ({"format": "onnx"}, "has no effect without --format=openvino"),
-        ({"data_dir": None, "max_metric_loss": 0.5}, "has no effect without --data_dir, or"),
+        (
+            {"data_dir": None, "max_metric_loss": 0.5},
+            "has no effect without --dataset or --data_dir, or",
+        ),
         ({"calibration_examples": 0}, "--calibration_examples=0: expected 1 or more"),
     ],
 )

@@ -90,7 +90,7 @@ def test_pairs_are_known_without_rows(model, task, labels, pairs):
 
 def test_a_head_of_tokens_is_refused(model):
     tagger = named(model, ["O", "B"], architectures=["BertForTokenClassification"])
-    with pytest.raises(UserError, match="the head of a BertForTokenClassification"):
+    with pytest.raises(UserError, match="has a classifier of words"):
         source.of(tagger)
 
 

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from bert_tf import text_lines
 from bert_tf.errors import UserError
 from bert_tf.serving import Classifier, program
 from bert_tf.serving.options import PredictOptions
@@ -54,7 +55,7 @@ def test_standard_streams(classifier_folder, monkeypatch, capsys):
 def test_the_result_does_not_depend_on_the_chunks(tmp_path, classifier_folder, monkeypatch, limit):
     path = write(tmp_path, "".join(f"{text}\n" for text in TEXTS * 4).encode())
     predict(classifier_folder, input_file=path, output_file=tmp_path / "whole.tsv")
-    monkeypatch.setattr(program, limit, 3)
+    monkeypatch.setattr(text_lines, limit, 3)
     sizes = []
     plain = Classifier.__call__
     monkeypatch.setattr(

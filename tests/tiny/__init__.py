@@ -1,6 +1,7 @@
 """A tiny model and tiny data sets, ways to run the programs on them, and what has to hold of a run.
 
 - `files` writes models and data sets: `make_model`, `make_classifier`, `make_sst2` and so on.
+- `questions` writes files of questions: `make_squad`, `write_squad`.
 - `runs` runs the programs: `run`, `pretrain` in this process, `run_script` in one of its own.
 - `checks` reads back and compares: `arrays_of`, `assert_same_bits`, `read_events`, and what every
   lever has to pass: `check_lever`.
@@ -37,6 +38,7 @@ from tests.tiny.files import (
     sentences,
     write_rows,
 )
+from tests.tiny.questions import make_squad, paragraph, question, span_head, write_squad
 from tests.tiny.runs import (
     PRETRAINING,
     ROOT,
@@ -77,11 +79,14 @@ __all__ = [
     "make_mnli",
     "make_model",
     "make_rows",
+    "make_squad",
     "make_sst2",
     "make_stsb",
     "options",
+    "paragraph",
     "pretrain",
     "pretraining_options",
+    "question",
     "read_events",
     "results_of",
     "run",
@@ -89,6 +94,8 @@ __all__ = [
     "run_on_two_replicas",
     "run_script",
     "sentences",
+    "span_head",
     "without_pictures",
     "write_rows",
+    "write_squad",
 ]

@@ -13,7 +13,7 @@ WITHOUT_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0
 
 # Of results.json and of TensorBoard: what the machine and the session say, not the run.
 _OF_THE_SESSION = ("seconds", "cache_seconds", "spent_seconds", "expected_seconds", "phases",
-                   "examples_per_second", "options", "environment")  # fmt: skip
+                   "examples_per_second", "options", "command", "environment")  # fmt: skip
 
 
 def arrays_of(folder):
@@ -86,8 +86,9 @@ def check_resume(flags, folder, at, unbroken=None, atol=0.0):
     """Checks that a killed run, continued by the same command, ends as if nothing had happened.
 
     Args:
-      flags: dict, flags of run_classifier.py but for output_dir. `log_steps` is to be 1: what is
-        shown is a mean since the last time, and a process begins a new one.
+      flags: dict, flags of run_classifier.py, or of another `program` of `run`, but for output_dir.
+        `log_steps` is to be 1: what is shown is a mean since the last time, and a process begins a
+        new one.
       folder: for the outputs (`pathlib.Path`).
       at: update (from 0) before which the run is killed.
       unbroken: output folder of the run that nobody disturbed, made in folder/unbroken if None.

@@ -1,6 +1,7 @@
 """The programs on tiny models: in this process, or in one of their own."""
 
 import contextlib
+import importlib
 import json
 import os
 import pathlib
@@ -23,24 +24,33 @@ PRETRAINING = {
 }
 
 
-def options(**values):
-    """`ClassifierOptions` as the command line makes them: what is named here counts as given."""
-    from bert_tf.classification.options import ClassifierOptions
+def options(program="classification", **values):
+    """Options of a program as the command line makes them: what is named here counts as given.
 
+    Args:
+      program: the package that runs it.
+      **values: flags.
+    """
     values = {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in values.items()}
-    return ClassifierOptions(given=frozenset(values), **values)
+    name = {
+        "classification": "ClassifierOptions",
+        "spans": "SpanOptions",
+        "tagging": "TaggerOptions",
+    }[program]
+    module = importlib.import_module(f"bert_tf.{program}.options")
+    return getattr(module, name)(given=frozenset(values), **values)
 
 
-def run(callbacks=(), **values):
-    """Runs the program in this process; returns the content of results.json.
+def run(callbacks=(), program="classification", **values):
+    """Runs a program in this process; returns the content of results.json.
 
     Args:
       callbacks: Keras callbacks of the training, such as `tests.killer.KilledBefore`.
+      program: the package that runs it.
       **values: flags.
     """
-    from bert_tf import classification
-
-    return classification.run(options(**values), callbacks)
+    module = importlib.import_module(f"bert_tf.{program}")
+    return module.run(options(program, **values), callbacks)
 
 
 @contextlib.contextmanager

@@ -235,7 +235,7 @@ def test_pair_truncation_is_the_loop_in_closed_form():
 def test_flat_result_does_not_depend_on_the_chunks(tokenizer, monkeypatch):
     whole = tokenizer.encode_flat(TEXTS * 7, TEXTS[::-1] * 7, 20)
     monkeypatch.setattr(tokenizer_lib, "_CHUNK_COST", 150)
-    assert len(tokenizer_lib._chunks(TEXTS * 7, None)) > 5
+    assert len(tokenizer_lib.chunks(TEXTS * 7, None)) > 5
     for one, other in zip(
         whole, tokenizer.encode_flat(TEXTS * 7, TEXTS[::-1] * 7, 20), strict=True
     ):

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from bert_tf.checkpoints.options import model_flag, one_spelling
 from bert_tf.data.pretraining.text import INPUT_FORMATS
 from bert_tf.errors import UserError
 from bert_tf.options import Needs, at_least, between, check_table, option, require
@@ -48,6 +49,7 @@ class PretrainingDataOptions:
     vocab_file: str | None = option(
         None, "vocab.txt. This, --model_dir or --learn_vocab is required.", _VOCABULARY
     )
+    model: str | None = model_flag(_VOCABULARY)
     model_dir: str | None = option(
         None,
         "Model folder whose vocabulary and tokenizer settings to use: to go on training that"
@@ -164,6 +166,9 @@ class PretrainingDataOptions:
         valid=between(0, 1),
         needs=_TO_RECORDS,
     )
+
+    def __post_init__(self):
+        one_spelling(self)
 
     def check(self):
         """Settles `output_format`; raises `UserError` for missing, wrong and useless flags."""

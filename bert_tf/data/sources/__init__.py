@@ -1,0 +1,1 @@
+"""Data sets by name: Hugging Face `datasets`, tensorflow-datasets, and CSV, JSON, Parquet files."""

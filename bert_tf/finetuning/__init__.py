@@ -1,0 +1,1 @@
+"""Fine-tuning, whatever the head: what run_classifier.py and run_tagger.py share."""

@@ -22,7 +22,6 @@ from bert_tf.checkpoints import options as model_options
 from bert_tf.checkpoints.options import CheckpointOptions
 from bert_tf.data import options as data_options
 from bert_tf.data.options import TaskOptions
-from bert_tf.data.sources.spec import parse_splits
 from bert_tf.dynabert.limits import Limits
 from bert_tf.dynabert.options import parse_multipliers
 from bert_tf.options import (
@@ -83,13 +82,7 @@ class Options(TaskOptions, CheckpointOptions):
         "JSON file of more sub-networks, {name: {layers, heads, neurons}}, or an earlier report.",
         _GRID,
     )
-    dev_split: str | None = option(
-        None,
-        "Split of the data set to evaluate on, or several, separated by commas.",
-        data_options.GROUP,
-        valid=parse_splits,
-        needs=data_options.DATASET,
-    )
+    dev_split: str | None = data_options.dev_split_option()
     dev_file: str | None = option(
         None,
         "custom task: file to evaluate on.",

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import functools
 import importlib
+import importlib.util
 import pathlib
 import re
 import shlex
@@ -221,3 +222,11 @@ def _defined_by_imports(tree):
                 if path.is_file():
                     found |= _defined(ast.parse(path.read_text(encoding="utf-8")))
     return found
+
+
+def program(name):
+    """Returns the program docs/NAME.py as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,6 +1,5 @@
 """The picture of accuracy, size and latency is drawn of what docs/results.md says."""
 
-import importlib.util
 import io
 import re
 
@@ -14,11 +13,7 @@ NUMBER = r"\d+(?:,\d{3})*\.\d+"
 @pytest.fixture(scope="module")
 def drawing():
     """The program docs/draw_pruning.py as a module."""
-    path = pages.ROOT / "docs" / "draw_pruning.py"
-    spec = importlib.util.spec_from_file_location("draw_pruning", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return pages.program("draw_pruning")
 
 
 def test_the_table_repeats_what_was_measured(drawing):

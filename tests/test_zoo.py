@@ -1,7 +1,6 @@
 """The rows of the model zoo are those of a sweep and of a benchmark, or there are none."""
 
 import dataclasses
-import importlib.util
 import json
 
 import pytest
@@ -20,11 +19,7 @@ PARAMETERS = {"dense": 22_700_000, "cut 90": 13_000_000}
 @pytest.fixture(scope="module")
 def zoo():
     """The program docs/zoo_rows.py as a module."""
-    path = pages.ROOT / "docs" / "zoo_rows.py"
-    spec = importlib.util.spec_from_file_location("zoo_rows", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return pages.program("zoo_rows")
 
 
 @pytest.fixture

@@ -34,6 +34,17 @@ _AUGMENTED = Needs("--data_aug", lambda options: options.data_aug)
 _XNLI = Needs("--task_name=xnli", lambda options: (options.task_name or "xnli").lower() == "xnli")
 
 
+def dev_split_option(needs=DATASET):
+    """Returns the flag --dev_split of a program in which it has an effect with `needs`."""
+    return option(
+        None,
+        "Split of the data set to evaluate on, or several, separated by commas.",
+        GROUP,
+        valid=parse_splits,
+        needs=needs,
+    )
+
+
 @dataclasses.dataclass(kw_only=True)
 class TaskOptions:
     """A task and its labelled rows."""
@@ -179,13 +190,7 @@ class InputOptions(TaskOptions):
         needs=(DO_TRAIN, FILES, _AUGMENTED),
     )
     xnli_language: str = option("zh", "Language of the XNLI files.", GROUP, needs=_XNLI)
-    dev_split: str | None = option(
-        None,
-        "Split of the data set to evaluate on, or several, separated by commas.",
-        GROUP,
-        valid=parse_splits,
-        needs=(DATASET, DO_EVAL),
-    )
+    dev_split: str | None = dev_split_option((DATASET, DO_EVAL))
     test_split: str | None = option(
         None,
         "Split of the data set to predict, or several.",

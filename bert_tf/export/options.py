@@ -10,7 +10,6 @@ from bert_tf.checkpoints import options as model_options
 from bert_tf.checkpoints.options import CheckpointOptions
 from bert_tf.data import options as data_options
 from bert_tf.data.options import TaskOptions
-from bert_tf.data.sources.spec import parse_splits
 from bert_tf.errors import UserError
 from bert_tf.options import (
     SEED,
@@ -155,13 +154,7 @@ class ExportOptions(TaskOptions, CheckpointOptions):
         valid=parse_lengths,
         needs=_with("litert"),
     )
-    dev_split: str | None = option(
-        None,
-        "Split of the data set to evaluate on, or several, separated by commas.",
-        data_options.GROUP,
-        valid=parse_splits,
-        needs=data_options.DATASET,
-    )
+    dev_split: str | None = data_options.dev_split_option()
     dev_file: str | None = option(
         None,
         "custom task: file whose rows the artefact is checked on.",
